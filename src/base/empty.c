@@ -1,0 +1,1 @@
+extern int base_floor_is_empty;

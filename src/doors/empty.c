@@ -1,0 +1,1 @@
+extern int doors_floor_is_empty;

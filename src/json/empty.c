@@ -1,0 +1,1 @@
+extern int json_floor_is_empty;

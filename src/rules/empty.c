@@ -1,0 +1,1 @@
+extern int rules_floor_is_empty;

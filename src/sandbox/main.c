@@ -1,0 +1,5 @@
+/* Placeholder until the program lands. */
+int main(void)
+{
+	return 0;
+}
