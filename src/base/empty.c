@@ -1,1 +1,0 @@
-extern int base_floor_is_empty;
