@@ -33,7 +33,8 @@ int64_t clock_unix_at(const struct instant *now, usec_t mono)
 	if (mono == USEC_NEVER)
 		return UNIX_MS_NEVER;
 	const usec_t wait = mono - now->mono;
-	const int64_t wait_ms = wait > 0 ? (wait - 1) / USEC_PER_MSEC + 1 : wait / USEC_PER_MSEC;
+	/* One more, for the part of a millisecond that was cut off `now`: never earlier than asked. */
+	const int64_t wait_ms = wait > 0 ? (wait - 1) / USEC_PER_MSEC + 2 : wait / USEC_PER_MSEC;
 	int64_t at;
 	return __builtin_add_overflow(now->unix_ms, wait_ms, &at) ? UNIX_MS_NEVER : at;
 }
