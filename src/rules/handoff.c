@@ -430,6 +430,8 @@ struct handoff_order handoff_feed(struct handoff *h, const struct handoff_event 
 		return on_start(h, &t);
 	case HANDOFF_REPLY:
 		return on_reply(h, &t);
+	case HANDOFF_UNSENDABLE:
+		return on_fault(h, &t);
 	case HANDOFF_HELD:
 		return hold(h);
 	case HANDOFF_ABANDON:

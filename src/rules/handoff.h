@@ -29,12 +29,13 @@ enum handoff_step {
 };
 
 enum handoff_event_kind {
-	HANDOFF_START,   /* its turn has come */
-	HANDOFF_REPLY,   /* the open call ended: `reply` */
-	HANDOFF_HELD,    /* the call that was ordered could not be started now: gate, breaker or token */
-	HANDOFF_ABANDON, /* we give up for our own reasons (revoke, shutdown); an open call is cancelled */
-	HANDOFF_EXPIRE,  /* waits, and its deadline has passed or (`unreachable`) nothing can start before it */
-	HANDOFF_CANCEL   /* the caller hung up */
+	HANDOFF_START,      /* its turn has come */
+	HANDOFF_REPLY,      /* the open call ended: `reply` */
+	HANDOFF_HELD,       /* the call that was ordered could not be started now: gate, breaker or token */
+	HANDOFF_UNSENDABLE, /* the update that was ordered cannot be made of this session: `reply` says why */
+	HANDOFF_ABANDON,    /* we give up for our own reasons (revoke, shutdown); an open call is cancelled */
+	HANDOFF_EXPIRE,     /* waits, and its deadline has passed or (`unreachable`) nothing can start before it */
+	HANDOFF_CANCEL      /* the caller hung up */
 };
 
 struct handoff_event {

@@ -42,12 +42,13 @@ struct job {
 	struct partition *partition;
 	struct job *next; /* of the partition's list */
 	struct job *prev;
+	struct job *next_unreported;
 	enum job_place place;
 	struct roster_entry turn;
 	struct parked parked;
 	struct heap_link held; /* by deadline */
 	usec_t due;            /* of a parked one */
-	bool taken_up;         /* a parked one's lateness and waiting time were counted */
+
 	struct http_call *call;
 	enum stage calling;
 	int64_t call_ends_at_ms;

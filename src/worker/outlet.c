@@ -213,8 +213,10 @@ static bool reserve(struct outlet *outlet, size_t partitions)
 	return false;
 }
 
-static bool any_dirty(struct partition *const *partitions, size_t count)
+bool outlet_has_news(const struct outlet *outlet, struct partition *const *partitions, size_t count)
 {
+	if (outlet->waiting.count > 0)
+		return true;
 	for (size_t i = 0; i < count; i++)
 		if (partitions[i]->dirty)
 			return true;
@@ -237,7 +239,7 @@ void outlet_run(struct outlet *outlet, struct partition *const *partitions, size
 		return;
 	}
 	const bool due = now >= outlet->due || outlet->waiting.count >= BATCH_EFFECTS_GOOD || at_once;
-	const bool news = outlet->waiting.count > 0 || any_dirty(partitions, count);
+	const bool news = outlet_has_news(outlet, partitions, count);
 	if (!(outlet->prove && count > 0) && !(due && news))
 		return;
 	if (!reserve(outlet, count))

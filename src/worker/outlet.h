@@ -64,6 +64,8 @@ void outlet_forget(struct outlet *outlet);
 
 bool outlet_is_busy(const struct outlet *outlet);  /* a batch is with the producer */
 bool outlet_is_empty(const struct outlet *outlet); /* and nothing waits either */
+/* Is there something that outlet_run() would still send: effects, or done marks without one? */
+bool outlet_has_news(const struct outlet *outlet, struct partition *const *partitions, size_t count);
 size_t outlet_memory(const struct outlet *outlet);
 
 #endif

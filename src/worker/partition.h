@@ -17,6 +17,9 @@
 #include "rules/parking.h"
 #include "worker/job.h"
 
+/* The most offsets between a partition's base and its newest record: memory, a bit each. */
+#define PARTITION_SPAN_MAX ((size_t)1 << 20)
+
 struct partition {
 	const char *topic;
 	int32_t number;
