@@ -1,0 +1,54 @@
+/*
+ * request - what does this record ask for?
+ *
+ * Three shapes, told apart by headers: bare JSON, CloudEvents binary mode, CloudEvents structured mode; a
+ * schema-registry prefix is skipped. Strict: what cannot be read is rejected with one sentence, and whatever could be
+ * read all the same (ids for the outcome) is kept. Interface: README, "The records"; contract section 2.
+ * Pure. Strings are owned by the request; the spans point into the record, which must live as long.
+ */
+#ifndef HANDOFF_REQUEST_H
+#define HANDOFF_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/fault.h"
+#include "handoff/contract.h"
+#include "handoff/macros.h"
+#include "handoff/record.h"
+#include "handoff/span.h"
+#include "rules/history.h"
+
+#define REQUEST_SESSION_ID_MAX     256
+#define REQUEST_METADATA_KEYS_MAX  64
+#define REQUEST_METADATA_BYTES_MAX 16384
+
+struct request {
+	bool is_cancel;
+	char *session_id;      /* NULL when missing or invalid, as all strings here */
+	char *queue_id;        /* as given */
+	char *handoff_id;      /* never NULL after request_read(): given, ce_id, or TOPIC/PARTITION/OFFSET@TIMESTAMP */
+	bool handoff_id_given; /* it was in the request (or ce_id); a cancel without one means the whole session */
+	char *tenant;          /* NULL: the only one */
+	char *batch_id;
+	enum priority priority;
+	struct span metadata; /* the JSON object's text inside the record's value; p == NULL when there is none */
+	struct span traceparent;
+	struct span tracestate;
+};
+
+struct request_limits {
+	size_t max_record_bytes; /* of the value */
+	int64_t max_age_ms;      /* the deadline when nothing names one */
+};
+
+/* Reads `record`, received at `now_ms`. Always fills `ret` and `history` as far as they can be (request_fini() frees
+ * in any case). A fresh record gets a history of its own (origin, requested-at, deadline, attempt 1); a retry or replay
+ * record the one in its headers. 0; -EINVAL with the sentence for the caller in `fault` (class PERMANENT): a
+ * `rejected` outcome; -ENOMEM. */
+int request_read(const struct record *record, const struct request_limits *limits, int64_t now_ms, struct request *ret,
+		 struct history *ret_history, struct fault *fault) MUST_CHECK;
+void request_fini(struct request *request);
+
+#endif
