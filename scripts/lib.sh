@@ -50,18 +50,8 @@ trap leave EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-# stop_pid PID [SECONDS]: SIGTERM, then SIGKILL when the time (default 10 s) is over. Fine when it has ended already.
-stop_pid()
-{
-	local pid=$1 turns=$((${2:-10} * 20))
-	kill -TERM "$pid" 2>/dev/null || return 0
-	while kill -0 "$pid" 2>/dev/null && [ $((turns--)) -gt 0 ]; do
-		sleep 0.05
-	done
-	kill -KILL "$pid" 2>/dev/null || true
-	wait "$pid" 2>/dev/null || true
-}
-
+# ended PID: it is gone, or dead and only not yet collected by its parent
+ended() { ! kill -0 "$1" 2>/dev/null || grep -qs '^State:[[:space:]]*Z' "/proc/$1/status"; }
 # wait_for SECONDS COMMAND...: 0 as soon as the command succeeds, 1 when the time is over
 wait_for()
 {
@@ -71,6 +61,18 @@ wait_for()
 		[ $SECONDS -lt $until ] || return 1
 		sleep 0.05
 	done
+}
+# stop_pid PID [SECONDS]: SIGTERM, and SIGKILL when the time (default 10 s) is over. Fine when it has ended already.
+stop_pid()
+{
+	kill -TERM "$1" 2>/dev/null || return 0
+	wait_for "${2:-10}" ended "$1" || kill_pid "$1"
+	wait "$1" 2>/dev/null || true
+}
+kill_pid()
+{
+	kill -KILL "$1" 2>/dev/null || true
+	wait_for 10 ended "$1" || warn "process $1 does not die"
 }
 listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
