@@ -74,6 +74,12 @@ kill_pid()
 	kill -KILL "$1" 2>/dev/null || true
 	wait_for 10 ended "$1" || warn "process $1 does not die"
 }
+# answers_200 PORT PATH: a GET on the loopback; a bare machine has no curl
+answers_200()
+{
+	(exec 3<>"/dev/tcp/127.0.0.1/$1" && printf 'GET %s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' "$2" >&3 &&
+		read -r -t 5 line <&3 && [[ $line == HTTP/1.?\ 200\ * ]]) 2>/dev/null
+}
 listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 # free_ports N: ports of the loopback nobody listens on, one a line, below the range that the kernel gives to outgoing
@@ -149,5 +155,9 @@ build()
 	say "Building (preset $preset) ..."
 	cd "$PROJECT"
 	logged "configure-$preset" cmake --preset "$preset" || return 1
-	logged "build-$preset" cmake --build --preset "$preset" ${@:+--target "$@"}
+	if [ -t 2 ]; then # ninja keeps its progress in one line
+		cmake --build --preset "$preset" ${@:+--target "$@"} >&2
+	else
+		logged "build-$preset" cmake --build --preset "$preset" ${@:+--target "$@"}
+	fi
 }
