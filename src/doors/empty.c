@@ -1,1 +1,0 @@
-extern int doors_floor_is_empty;
