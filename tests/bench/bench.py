@@ -29,7 +29,7 @@ def parse():
 
 def start_brokers(options, folder):
     """(bootstrap, topics, simulator)"""
-    text = f"latency {options.latency_ms}ms\n" if options.latency_ms else ""
+    text = "book totals\n" + (f"latency {options.latency_ms}ms\n" if options.latency_ms else "")
     if not options.apache_kafka:
         sandbox = Sandbox(folder, partitions=PARTITIONS, script=text)
         return sandbox.bootstrap, Topics(partitions=PARTITIONS), sandbox
