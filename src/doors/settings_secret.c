@@ -51,7 +51,6 @@ int settings_secret(const struct settings_tenant *tenant, struct buf *ret, struc
 		if (!what && !buf_ok(ret))
 			r = refuse(error, -ENOMEM, tenant->client_secret_file, "does not fit into memory");
 	}
-	explicit_bzero(file.data, file.data ? file.len : 0);
-	buf_fini(&file);
+	settings_wipe(&file);
 	return r;
 }

@@ -51,6 +51,13 @@ const char *settings_slurp_fault(int r)
 	return r == -EFBIG ? "it is too large" : r == -ENOTSUP ? "it is not a regular file" : strerror(-r);
 }
 
+void settings_wipe(struct buf *b)
+{
+	if (b->data)
+		explicit_bzero(b->data, b->cap);
+	buf_fini(b);
+}
+
 /* Where the walk over the text stands. */
 struct walk {
 	const char *p;
@@ -167,6 +174,6 @@ int settings_text_read(const char *file, struct buf *ret, struct buf *error)
 		buf_reset(error);
 		buf_add_format(error, "%s: cannot be read: %s", file, settings_slurp_fault(r));
 	}
-	buf_fini(&text);
+	settings_wipe(&text);
 	return r;
 }

@@ -21,5 +21,7 @@ int settings_text_prepare(const char *file, const struct buf *from, struct buf *
 int settings_slurp(const char *file, bool pipe_too, struct buf *ret) MUST_CHECK;
 /* What is the matter, for people. */
 const char *settings_slurp_fault(int r);
+/* buf_fini() for what may hold a secret. */
+void settings_wipe(struct buf *b);
 
 #endif
