@@ -100,6 +100,10 @@ class Worker(Process):
         """(name, frozenset of (label, value)) -> number, of every sample"""
         code, body = self.get("/metrics")
         assert code == 200, f"/metrics answered {code}"
+        return self.samples(body)
+
+    @staticmethod
+    def samples(body):
         samples = {}
         for line in body.splitlines():
             if line and not line.startswith("#"):
@@ -110,11 +114,12 @@ class Worker(Process):
         return samples
 
     def metric(self, name, **labels):
-        """The sum of all samples of that name whose labels include the given ones; fails where there is none."""
+        """The sum of all samples of that name whose labels include the given ones (0: no such series yet); fails
+        where the page does not know the name."""
         wanted = set(labels.items())
-        values = [value for (found, its), value in self.metrics().items() if found == name and wanted <= its]
-        assert values or any(found == name for found, _ in self.metrics()), f"there is no metric {name}"
-        return sum(values)
+        code, body = self.get("/metrics")
+        assert code == 200 and f"# TYPE {name} " in body, f"there is no metric {name}"
+        return sum(value for (found, its), value in self.samples(body).items() if found == name and wanted <= its)
 
     def owned(self, topic):
         """How many partitions of the topic it reads."""
