@@ -166,10 +166,10 @@ static int check_readable(struct settings_reader *reader, const struct settings_
 {
 	struct buf ignored;
 	buf_init(&ignored, (size_t)4 << 20);
-	const int r = *file ? settings_slurp(file, &ignored) : 0;
-	explicit_bzero(ignored.data, ignored.data ? ignored.len : 0);
-	buf_fini(&ignored);
-	return r < 0 ? REFUSE(reader, scope, "cognigy", key, "%s cannot be read: %s", file, strerror(-r)) : 0;
+	const int r = *file ? settings_slurp(file, false, &ignored) : 0;
+	settings_wipe(&ignored);
+	return r < 0 ? REFUSE(reader, scope, "cognigy", key, "%s cannot be read: %s", file, settings_slurp_fault(r))
+		     : 0;
 }
 
 static int check_tls(struct settings_reader *reader, const struct settings_scope *scope)
@@ -208,8 +208,7 @@ static int check_secret(struct settings_reader *reader, const struct settings_sc
 	int r = settings_secret(tenant, &secret, &why);
 	if (r < 0)
 		r = REFUSE(reader, scope, "cognigy", "client_secret_file", "%s", buf_text(&why));
-	explicit_bzero(secret.data, secret.data ? secret.len : 0);
-	buf_fini(&secret);
+	settings_wipe(&secret);
 	buf_fini(&why);
 	return r;
 }

@@ -52,8 +52,7 @@ struct settings_tree *settings_tree_new(struct settings_reader *reader)
 			       config_error_text(&tree->config));
 		ok = false;
 	}
-	explicit_bzero(text.data, text.data ? text.len : 0);
-	buf_fini(&text);
+	settings_wipe(&text);
 	return ok ? tree : settings_tree_free(tree);
 }
 

@@ -37,10 +37,10 @@ int settings_secret(const struct settings_tenant *tenant, struct buf *ret, struc
 	}
 	struct buf file;
 	buf_init(&file, SETTINGS_SECRET_MAX);
-	int r = settings_slurp(tenant->client_secret_file, &file);
+	int r = settings_slurp(tenant->client_secret_file, false, &file);
 	if (r < 0) {
 		buf_reset(error);
-		buf_add_format(error, "%s cannot be read: %s", tenant->client_secret_file, strerror(-r));
+		buf_add_format(error, "%s cannot be read: %s", tenant->client_secret_file, settings_slurp_fault(r));
 	} else {
 		const struct span secret = without_trailing_space(buf_span(&file));
 		const char *what = secret_fault(secret);
@@ -51,7 +51,6 @@ int settings_secret(const struct settings_tenant *tenant, struct buf *ret, struc
 		if (!what && !buf_ok(ret))
 			r = refuse(error, -ENOMEM, tenant->client_secret_file, "does not fit into memory");
 	}
-	explicit_bzero(file.data, file.data ? file.len : 0);
-	buf_fini(&file);
+	settings_wipe(&file);
 	return r;
 }

@@ -241,9 +241,10 @@ static int copy_item(struct target *to, const struct settings_value *value, size
 	if (r < 0)
 		return r;
 	for (size_t k = 0; k < i; k++)
-		if (!strcmp(items[k], value->items[i]))
+		/* Not of properties, whose values may be secret; of those settings_check() compares the keys. */
+		if (to->setting->form != kafka_check_property && !strcmp(items[k], value->items[i]))
 			return settings_refuse(to->reader, to->scope, to->index, to->origin, "names \"%.64s\" twice",
-					       to->setting->form == kafka_check_property ? "a property" : items[k]);
+					       items[k]);
 	items[i] = settings_copy(to->reader->settings, value->items[i], strlen(value->items[i]));
 	return items[i] ? 0 : settings_refuse_memory(to->reader);
 }

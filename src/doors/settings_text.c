@@ -11,14 +11,26 @@
 
 #define FILE_MAX_BYTES ((size_t)1 << 20)
 
-int settings_slurp(const char *file, struct buf *ret)
+/* A pipe is waited for, but only where somebody is at its other end. */
+static int prepare_to_read(int fd, bool pipe_too)
 {
-	/* O_NONBLOCK: a named pipe that nobody writes must not hold the program. */
-	const int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat status;
+	if (fstat(fd, &status) < 0)
+		return -errno;
+	if (S_ISDIR(status.st_mode))
+		return -EISDIR;
+	if (S_ISFIFO(status.st_mode) && pipe_too)
+		return fcntl(fd, F_SETFL, 0) < 0 ? -errno : 0;
+	return S_ISREG(status.st_mode) ? 0 : -ENOTSUP;
+}
+
+int settings_slurp(const char *file, bool pipe_too, struct buf *ret)
+{
+	/* O_NONBLOCK: the opening of a pipe that nobody writes must not hold the program. */
+	const int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return -errno;
-	struct stat status;
-	int r = fstat(fd, &status) < 0 ? -errno : S_ISDIR(status.st_mode) ? -EISDIR : 0;
+	int r = prepare_to_read(fd, pipe_too);
 	char block[8192];
 	for (ssize_t n = 1; r == 0 && n != 0;) {
 		n = read(fd, block, sizeof(block));
@@ -32,6 +44,18 @@ int settings_slurp(const char *file, struct buf *ret)
 	explicit_bzero(block, sizeof(block));
 	close(fd);
 	return r;
+}
+
+const char *settings_slurp_fault(int r)
+{
+	return r == -EFBIG ? "it is too large" : r == -ENOTSUP ? "it is not a regular file" : strerror(-r);
+}
+
+void settings_wipe(struct buf *b)
+{
+	if (b->data)
+		explicit_bzero(b->data, b->cap);
+	buf_fini(b);
 }
 
 /* Where the walk over the text stands. */
@@ -90,29 +114,22 @@ static bool is_word(char c)
 }
 
 /* A name, a number or true and false. Of whole numbers only the value can hurt; the rest is libconfig's to judge. */
-static int copy_word(struct walk *w)
+static void copy_word(struct walk *w)
 {
 	size_t n = 1;
 	while (w->p + n < w->end && is_word(w->p[n]))
 		n++;
-	char word[64];
-	char *end;
-	if (n >= sizeof(word) || !memchr("0123456789-+", *w->p, 12)) {
+	char *end = (char *)w->p;
+	const bool hexadecimal = n > 1 && w->p[0] == '0' && (w->p[1] == 'x' || w->p[1] == 'X');
+	/* Saturates, so that what is out of all range is out of every setting's bounds and refused there, by name. */
+	const long long value = memchr("0123456789-+", *w->p, 12) ? strtoll(w->p, &end, hexadecimal ? 16 : 10) : 0;
+	const bool whole = end > w->p && end + strspn(end, "L") == w->p + n;
+	if (whole && (value > INT32_MAX || value < INT32_MIN)) {
+		buf_add_format(w->out, "%lldL", value);
+		w->p += n;
+	} else {
 		copy(w, n);
-		return 0;
 	}
-	memcpy(word, w->p, n);
-	word[n] = '\0';
-	const bool hexadecimal = word[0] == '0' && (word[1] == 'x' || word[1] == 'X');
-	errno = 0;
-	const long long value = strtoll(word, &end, hexadecimal ? 16 : 10);
-	const bool whole = end != word && end[strspn(end, "L")] == '\0';
-	if (whole && errno == ERANGE)
-		return refuse(w, "a whole number is too large");
-	copy(w, n);
-	if (whole && !*end && (value > INT32_MAX || value < INT32_MIN))
-		buf_add_char(w->out, 'L');
-	return 0;
 }
 
 static int copy_token(struct walk *w)
@@ -125,14 +142,15 @@ static int copy_token(struct walk *w)
 	else if (*w->p == '@')
 		return refuse(w, "@include is not supported: put all settings into one file");
 	else if (is_word(*w->p) || *w->p == '+')
-		return copy_word(w);
+		copy_word(w);
 	else
 		copy(w, 1);
 	return 0;
 }
 
-int settings_text_prepare(const char *file, struct span text, struct buf *ret, struct buf *error)
+int settings_text_prepare(const char *file, const struct buf *from, struct buf *ret, struct buf *error)
 {
+	const struct span text = buf_span(from);
 	struct walk w = { .p = text.p, .end = text.p + text.n, .file = file, .line = 1, .out = ret, .error = error };
 	const char *nul = memchr(text.p, '\0', text.n);
 	while (w.p < w.end) {
@@ -149,13 +167,13 @@ int settings_text_read(const char *file, struct buf *ret, struct buf *error)
 {
 	struct buf text;
 	buf_init(&text, FILE_MAX_BYTES);
-	int r = settings_slurp(file, &text);
+	int r = settings_slurp(file, true, &text);
 	if (r == 0) {
-		r = settings_text_prepare(file, buf_span(&text), ret, error);
+		r = settings_text_prepare(file, &text, ret, error);
 	} else {
 		buf_reset(error);
-		buf_add_format(error, "%s: cannot be read: %s", file, r == -EFBIG ? "it is over 1 MiB" : strerror(-r));
+		buf_add_format(error, "%s: cannot be read: %s", file, settings_slurp_fault(r));
 	}
-	buf_fini(&text);
+	settings_wipe(&text);
 	return r;
 }

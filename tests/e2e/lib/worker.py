@@ -2,6 +2,7 @@
 import json
 import re
 import signal
+import time
 import urllib.error
 import urllib.request
 
@@ -114,6 +115,19 @@ class Worker(Process):
         values = [value for (found, its), value in self.metrics().items() if found == name and wanted <= its]
         assert values or any(found == name for found, _ in self.metrics()), f"there is no metric {name}"
         return sum(values)
+
+    def owned(self, topic):
+        """How many partitions of the topic it reads."""
+        return sum(1 for name, labels in self.metrics()
+                   if name == "handoffd_consumer_lag" and ("topic", topic) in labels)
+
+    def wait_idle(self, timeout=20):
+        """Until its last batch was answered: the count of transactions stands still."""
+        def still():
+            before = self.metric("handoffd_transactions_total")
+            time.sleep(0.5)
+            return self.metric("handoffd_transactions_total") == before
+        wait_until(still, timeout, f"{self.name} to be idle")
 
     # --- its life ---------------------------------------------------------------------------------------------------
 
