@@ -56,16 +56,26 @@ static void sift_down(struct heap *h, size_t place, struct heap_link *link)
 	put(h, place, link);
 }
 
+int heap_reserve(struct heap *h, size_t count)
+{
+	size_t cap = h->cap ? h->cap : 16;
+	while (cap < count)
+		cap *= 2;
+	if (cap == h->cap)
+		return 0;
+	struct heap_link **items = reallocarray(h->items, cap, sizeof(struct heap_link *));
+	if (!items)
+		return -ENOMEM;
+	h->items = items;
+	h->cap = cap;
+	return 0;
+}
+
 int heap_push(struct heap *h, struct heap_link *link, int64_t key, uint64_t tie)
 {
-	if (h->count == h->cap) {
-		const size_t cap = h->cap ? 2 * h->cap : 16;
-		struct heap_link **items = reallocarray(h->items, cap, sizeof(struct heap_link *));
-		if (!items)
-			return -ENOMEM;
-		h->items = items;
-		h->cap = cap;
-	}
+	const int r = heap_reserve(h, h->count + 1);
+	if (r < 0)
+		return r;
 	link->key = key;
 	link->tie = tie;
 	h->count++;

@@ -52,16 +52,27 @@ struct history {
 	struct progress progress;
 };
 
-/* "TOPIC/PARTITION/OFFSET" and back; 0 or -EINVAL. */
+#define HISTORY_TIME_MAX INT64_C(253402300799999) /* the last millisecond of the year 9999 */
+
+/* Keeps an upstream's id, cut to HISTORY_ID_MAX bytes on a UTF-8 boundary; absent or with a NUL in it: "". */
+void history_keep_id(char ret[HISTORY_ID_MAX + 1], struct span id);
+
+/* "TOPIC/PARTITION/OFFSET" and back; 0 or -EINVAL with `ret` untouched. */
 void origin_write(struct buf *out, const struct origin *origin);
 int origin_read(struct span text, struct origin *ret) MUST_CHECK;
 
 /* Does the record carry the headers of a retry (handoff-attempt, at least)? */
 bool history_is_in(const struct record *record);
 /* Reads a retry record's headers. Fields whose header is absent are left as they are in `ret` (fill it with the fresh
- * history first). 0, or -EINVAL with the header's name in `fault` when one cannot be read. Numbers are clamped to
- * sane bounds (attempt 1..1,000,000; times 0..year 9999). */
+ * history first). 0, or -EINVAL with the first unreadable header's name in `fault`; every other one is read all the
+ * same; -ENOMEM. Numbers are clamped to sane bounds (attempt 1..1,000,000; times 0..year 9999). */
 int history_read(const struct record *record, struct history *ret, struct fault *fault) MUST_CHECK;
+/* What a record of a request topic may say of its past: handoff-replay and handoff-deadline. As history_read(). */
+int history_read_replay(const struct record *record, struct history *ret, struct fault *fault) MUST_CHECK;
+
+/* Is it one of the headers that only retry records carry? Not handoff-batch and handoff-replay: clients and operators
+ * write those too, and a dead letter keeps them. */
+bool history_owns_header(const char *name);
 
 /* The record to write to the retry topic: key and value of `original` byte for byte, its foreign headers kept in
  * order, every header of ours replaced by what `history` says (handoff-batch and handoff-id too; handoff-replay,

@@ -8,11 +8,13 @@
 #define HANDOFF_PARKING_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/clock.h"
 #include "base/heap.h"
 #include "handoff/macros.h"
 
+/* All zero before the first parking_add(). */
 struct parked {
 	struct heap_link soonest;
 	struct heap_link furthest;
@@ -21,6 +23,7 @@ struct parked {
 struct parking {
 	struct heap soonest;
 	struct heap furthest;
+	uint64_t arrivals;
 };
 
 void parking_init(struct parking *p);
@@ -28,11 +31,13 @@ void parking_fini(struct parking *p);
 size_t parking_count(const struct parking *p);
 /* 0 or -ENOMEM with nothing changed. Equal due times leave in the order they came. */
 int parking_add(struct parking *p, struct parked *item, usec_t due) MUST_CHECK;
+/* Nothing happens if it is not parked. */
 void parking_remove(struct parking *p, struct parked *item);
 /* Takes out the earliest if it is due at `now`; NULL otherwise. */
 struct parked *parking_take_due(struct parking *p, usec_t now);
 /* When the earliest is due; USEC_NEVER when there is none. */
 usec_t parking_next_due(const struct parking *p);
+/* The one due last, of equals the one that came last; stays in. NULL when there is none. */
 struct parked *parking_furthest(const struct parking *p);
 
 #endif

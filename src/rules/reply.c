@@ -41,16 +41,6 @@ static struct verdict verdict_of_status(enum stage stage, int status)
 	return rejected;
 }
 
-/* No complete reply. An error status that did arrive still counts: only its body is missing. */
-static struct verdict verdict_of_trouble(const struct reply_facts *facts)
-{
-	if (!facts->sent)
-		return down;
-	if (facts->timed_out || facts->status < 300)
-		return ambiguous;
-	return verdict_of_status(facts->stage, facts->status);
-}
-
 /* 2xx with a body that cannot be read: a fetch can be asked again like after a 5xx, the others may have taken effect.
  */
 static struct verdict verdict_of_garbage(enum stage stage)
@@ -58,6 +48,18 @@ static struct verdict verdict_of_garbage(enum stage stage)
 	if (stage == STAGE_FETCH)
 		return (struct verdict){ FAULT_BAD_RESPONSE, REASON_BAD_RESPONSE, BUDGET_SERVER };
 	return ambiguous;
+}
+
+/* No complete reply. An error status that did arrive still counts: only its body is missing. */
+static struct verdict verdict_of_trouble(const struct reply_facts *facts)
+{
+	if (!facts->sent)
+		return down;
+	if (facts->timed_out || facts->status < 200)
+		return ambiguous;
+	if (facts->status < 300)
+		return verdict_of_garbage(facts->stage);
+	return verdict_of_status(facts->stage, facts->status);
 }
 
 static void settle(struct reply *ret, struct verdict verdict)

@@ -21,6 +21,8 @@
 #include "rules/history.h"
 
 #define REQUEST_SESSION_ID_MAX     256
+#define REQUEST_ID_MAX             128 /* of a given handoffId or batchId */
+#define REQUEST_TENANT_MAX         256
 #define REQUEST_METADATA_KEYS_MAX  64
 #define REQUEST_METADATA_BYTES_MAX 16384
 
@@ -28,8 +30,9 @@ struct request {
 	bool is_cancel;
 	char *session_id;      /* NULL when missing or invalid, as all strings here */
 	char *queue_id;        /* as given */
-	char *handoff_id;      /* never NULL after request_read(): given, ce_id, or TOPIC/PARTITION/OFFSET@TIMESTAMP */
-	bool handoff_id_given; /* it was in the request (or ce_id); a cancel without one means the whole session */
+	char *handoff_id;      /* given, ce_id, or TOPIC/PARTITION/OFFSET@TIMESTAMP; NULL only after -ENOMEM */
+	bool handoff_id_given; /* by the request or ce_id; of a cancel by the request alone (its ce_id names the cancel
+				  itself), and one without it means the whole session */
 	char *tenant;          /* NULL: the only one */
 	char *batch_id;
 	enum priority priority;
@@ -41,12 +44,14 @@ struct request {
 struct request_limits {
 	size_t max_record_bytes; /* of the value */
 	int64_t max_age_ms;      /* the deadline when nothing names one */
+	const char *retry_topic; /* the only topic whose records are believed to be retries; NULL: any */
 };
 
 /* Reads `record`, received at `now_ms`. Always fills `ret` and `history` as far as they can be (request_fini() frees
  * in any case). A fresh record gets a history of its own (origin, requested-at, deadline, attempt 1); a retry or replay
- * record the one in its headers. 0; -EINVAL with the sentence for the caller in `fault` (class PERMANENT): a
- * `rejected` outcome; -ENOMEM. */
+ * record the one in its headers (of a request topic's record only handoff-deadline, handoff-replay and, with the
+ * latter, handoff-id are read: nobody else's origin can be claimed). 0; -EINVAL with the sentence for the caller in
+ * `fault` (class PERMANENT): a `rejected` outcome; -ENOMEM. */
 int request_read(const struct record *record, const struct request_limits *limits, int64_t now_ms, struct request *ret,
 		 struct history *ret_history, struct fault *fault) MUST_CHECK;
 void request_fini(struct request *request);
