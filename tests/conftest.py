@@ -129,7 +129,7 @@ def worker(folder, broker, topics):
     def start(ready=True, name=None, **changes):
         nonlocal count
         count += 1
-        started = Worker(folder, broker.bootstrap, topics, broker.simulator, name or f"handoffd-{count}", **changes)
+        started = Worker(folder, broker, topics, broker.simulator, name or f"handoffd-{count}", **changes)
         return started.wait_ready() if ready else started
     return start
 
