@@ -120,7 +120,7 @@ static int open_consumer(struct kafka_consumer *c, struct fault *fault)
 		return -EINVAL;
 	rd_kafka_poll_set_consumer(c->rk); /* errors come where the rebalances come */
 	c->events = rd_kafka_queue_get_consumer(c->rk);
-	c->lookup = c->events ? kafka_lookup_new(c->rk, c->wakeup_fd) : NULL;
+	c->lookup = c->events ? kafka_lookup_new(c->rk, c->options->group, c->wakeup_fd) : NULL;
 	if (!c->lookup)
 		return fault_set(fault, -ENOMEM, FAULT_OURS, "no thread or queue for the consumer");
 	rd_kafka_queue_io_event_enable(c->events, c->wakeup_fd, &one, sizeof(one));
@@ -199,6 +199,7 @@ void kafka_consumer_close(struct kafka_consumer *c)
 	/* The library would wait for our answer to an assignment that nobody will accept now. */
 	if (c->phase == ASKING || c->phase == OFFERED)
 		give_back(c);
+	kafka_lookup_leaving(c->lookup);
 	rd_kafka_error_t *error = rd_kafka_consumer_close_queue(c->rk, c->events);
 	c->close_failed = error != NULL;
 	if (error)

@@ -108,13 +108,16 @@ struct kafka_lookup_answer {
 	rd_kafka_resp_err_t error;                   /* one that does not pass by itself */
 };
 
-struct kafka_lookup *kafka_lookup_new(rd_kafka_t *rk, int wakeup_fd) MUST_CHECK;
+/* `group` must outlive it. */
+struct kafka_lookup *kafka_lookup_new(rd_kafka_t *rk, const char *group, int wakeup_fd) MUST_CHECK;
 struct kafka_lookup *kafka_lookup_free(struct kafka_lookup *lookup);
 /* Takes `partitions`. A question that was still open is forgotten. Begins after `delay`. */
 void kafka_lookup_start(struct kafka_lookup *lookup, rd_kafka_topic_partition_list_t *partitions, uint64_t serial,
 			usec_t delay);
 /* Forgets the open question and its answer. */
 void kafka_lookup_cancel(struct kafka_lookup *lookup);
+/* The group is about to be left: from here on it has to be asked from outside. */
+void kafka_lookup_leaving(struct kafka_lookup *lookup);
 bool kafka_lookup_answer(struct kafka_lookup *lookup, struct kafka_lookup_answer *ret);
 
 #endif

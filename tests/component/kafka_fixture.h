@@ -7,6 +7,7 @@
 #ifndef HANDOFF_KAFKA_FIXTURE_H
 #define HANDOFF_KAFKA_FIXTURE_H
 
+#include <errno.h>
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 #include <poll.h>
@@ -39,7 +40,8 @@ struct cluster {
 	struct kafka_options options;
 };
 
-/* The mock's join rounds last as long as a session, and it answers an empty fetch only after the whole wait. */
+/* The mock's join rounds last almost as long as a session, the first one 3 s (a shorter session ends in it, unnoticed
+ * by the member), and it answers an empty fetch only after the whole wait. */
 static const char *const mock_properties[] = { "session.timeout.ms=3500", "fetch.wait.max.ms=20" };
 
 static inline void cluster_start(struct cluster *c, int brokers, int partitions)
@@ -243,6 +245,57 @@ static inline enum kafka_verdict batch_run(struct kafka_producer *producer, stru
 	struct kafka_answer answer;
 	assert_int_equal(kafka_producer_submit(producer, batch), 0);
 	return batch_answer(producer, batch, member, wakeup, &answer);
+}
+
+/* A batch of one record and, unless `offset` is NULL, one offset. */
+struct small_batch {
+	struct kafka_batch_record item;
+	struct kafka_batch_offset offset;
+	struct kafka_batch batch;
+};
+
+static inline struct kafka_batch *small_batch(struct small_batch *b, const struct record *record,
+					      const struct kafka_batch_offset *offset)
+{
+	memset(b, 0, sizeof(*b));
+	b->item.record = record;
+	b->batch.records = &b->item;
+	b->batch.record_count = record ? 1 : 0;
+	if (offset) {
+		b->offset = *offset;
+		b->batch.offsets = &b->offset;
+		b->batch.offset_count = 1;
+	}
+	return &b->batch;
+}
+
+/* Writes `count` copies of the record, by a producer of its own. */
+static inline void put_records(const struct kafka_options *options, const struct record *record, size_t count)
+{
+	struct kafka_producer *producer;
+	const int wakeup = loop_wakeup_new();
+	struct kafka_batch_record *items = calloc(count, sizeof(*items));
+	assert_non_null(items);
+	for (size_t i = 0; i < count; i++)
+		items[i].record = record;
+	struct kafka_batch batch = { .records = items, .record_count = count };
+	producer_open(&producer, options, NULL, wakeup);
+	assert_int_equal(batch_run(producer, &batch, NULL, wakeup), KAFKA_COMMITTED);
+	for (size_t i = 0; i < count; i++)
+		assert_true(items[i].delivered);
+	kafka_producer_free(producer);
+	free(items);
+	close(wakeup);
+}
+
+/* The partition's index in the event. */
+static inline size_t event_index(const struct kafka_consumer_event *event, const char *topic, int32_t partition)
+{
+	for (size_t i = 0; i < event->count; i++)
+		if (strcmp(event->partitions[i].topic, topic) == 0 && event->partitions[i].partition == partition)
+			return i;
+	fail_msg("%s/%d is not there", topic, (int)partition);
+	return 0;
 }
 
 /* A record for a batch; key and value are NUL-terminated texts or NULL. */
