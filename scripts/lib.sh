@@ -138,7 +138,7 @@ need_packages()
 		warn "for $purpose run this as root first: apt-get install --no-install-recommends ${missing[*]}"
 		return 1
 	fi
-	say "Installing what $purpose needs (only what is missing): ${missing[*]}"
+	say "Installing for $purpose (only what is missing): ${missing[*]}"
 	logged apt-update apt_get update -q || return 1
 	size=$(apt_get install --no-install-recommends --assume-no "${missing[@]}" 2>/dev/null |
 		awk '/^Need to get/ { get = $4 " " $5 } /^After this operation/ { disk = $4 " " $5 }

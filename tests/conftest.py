@@ -78,21 +78,23 @@ def apache():
 
 
 def sandbox_options(request):
+    """(script, partitions) of the marker"""
     marker = request.node.get_closest_marker("sandbox")
-    return marker.kwargs if marker else {}
+    options = marker.kwargs if marker else {}
+    return options.get("script"), options.get("partitions", Topics.partitions)
 
 
 @pytest.fixture
 def simulator(request, folder):
     """The Cognigy simulator alone (marker `sandbox`: its script)."""
-    options = {key: value for key, value in sandbox_options(request).items() if key != "partitions"}
-    return Sandbox(folder, broker=False, name="simulator", **options)
+    return Sandbox(folder, broker=False, name="simulator", script=sandbox_options(request)[0])
 
 
 @pytest.fixture
 def sandbox(request, folder):
     """Broker in memory and simulator, for this test alone (marker `sandbox`: script, partitions)."""
-    return Sandbox(folder, **sandbox_options(request))
+    lines, partitions = sandbox_options(request)
+    return Sandbox(folder, script=lines, partitions=partitions)
 
 
 @pytest.fixture(params=["sandbox", "apache"])
@@ -111,9 +113,10 @@ def broker(request):
 @pytest.fixture
 def topics(request, broker):
     """The four topics of this test: its own on Apache Kafka, the fixed ones of the sandbox."""
+    partitions = sandbox_options(request)[1]
     if broker.kind == "sandbox":
-        return Topics(partitions=sandbox_options(request).get("partitions", Topics.partitions))
-    names = Topics.unique(sandbox_options(request).get("partitions", Topics.partitions))
+        return Topics(partitions=partitions)
+    names = Topics.unique(partitions)
     create_topics(broker.bootstrap, {name: names.partitions for name in names.all()})
     return names
 
@@ -126,7 +129,7 @@ def worker(folder, broker, topics):
     def start(ready=True, name=None, **changes):
         nonlocal count
         count += 1
-        started = Worker(folder, broker.bootstrap, topics, broker.simulator, name or f"handoffd-{count}", **changes)
+        started = Worker(folder, broker, topics, broker.simulator, name or f"handoffd-{count}", **changes)
         return started.wait_ready() if ready else started
     return start
 

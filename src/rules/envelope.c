@@ -8,24 +8,13 @@
 
 #define SCHEMA_PREFIX_BYTES 5
 
-static struct span trimmed(struct span s)
-{
-	while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t')) {
-		s.p++;
-		s.n--;
-	}
-	while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-		s.n--;
-	return s;
-}
-
 /* The media type alone decides, in any case; its parameters (charset) do not. */
 static bool media_type_is(struct span content_type, const char *media_type)
 {
 	const char *semicolon = content_type.n > 0 ? memchr(content_type.p, ';', content_type.n) : NULL;
 	if (semicolon)
 		content_type.n = (size_t)(semicolon - content_type.p);
-	content_type = trimmed(content_type);
+	content_type = span_trim(content_type);
 	return content_type.n == strlen(media_type) && strncasecmp(content_type.p, media_type, content_type.n) == 0;
 }
 

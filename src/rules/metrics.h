@@ -2,8 +2,10 @@
  * metrics - the worker's figures, as Prometheus text
  *
  * One table names every metric with its kind, help and label names (contract, section 5); every name is there from the
- * start, label sets are bounded (`max_series` a metric; what is beyond counts under the label value "other").
- * One thread. Pure apart from its allocations: gauges are set by whoever knows them just before metrics_write().
+ * start (those with labels as # HELP and # TYPE, until a series is asked for), label sets are bounded
+ * (METRICS_SERIES_MAX a metric; what is beyond counts under the label value "other", and so does what is no UTF-8 or
+ * over 256 bytes). One thread. Pure apart from its allocations: gauges are set by whoever knows them just before
+ * metrics_write().
  */
 #ifndef HANDOFF_METRICS_H
 #define HANDOFF_METRICS_H
@@ -12,6 +14,8 @@
 
 #include "base/buf.h"
 #include "handoff/macros.h"
+
+#define METRICS_SERIES_MAX 5000
 
 enum metric {
 	METRIC_REQUESTS,        /* {topic} */
@@ -52,12 +56,15 @@ struct metrics *metrics_free(struct metrics *metrics);
 struct metric_series *metrics_series(struct metrics *metrics, enum metric metric, const char *const *label_values);
 /* The series of a metric without labels. */
 struct metric_series *metrics_plain(struct metrics *metrics, enum metric metric);
-/* Forgets all series of a metric (partitions that were given back). Pointers to them are void then. */
+/* Forgets all series of a metric (partitions that were given back). Pointers to them are void then, except the one of a
+ * metric without labels, which is 0 again. */
 void metrics_clear(struct metrics *metrics, enum metric metric);
 
+/* Counters ignore what is negative. */
 void metric_add(struct metric_series *series, double value);
+/* For gauges, and counters that somebody else counts. */
 void metric_set(struct metric_series *series, double value);
-/* For histograms. */
+/* For histograms. Negative values (clocks that differ) count as 0, NaN is ignored. */
 void metric_observe(struct metric_series *series, double value);
 double metric_value(const struct metric_series *series); /* a histogram's: the count */
 

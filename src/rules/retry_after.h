@@ -15,7 +15,8 @@
 
 #define RETRY_AFTER_MAX_MS INT64_C(86400000) /* a day; more is as good as never, and must not overflow */
 
-/* Milliseconds to wait, 0..RETRY_AFTER_MAX_MS, or -1 when the header is absent or unusable (garbage, negative).
+/* Milliseconds to wait, 0..RETRY_AFTER_MAX_MS, or -1 when the header is absent or unusable (garbage, negative, a
+ * date that has passed: whoever asks to wait until yesterday must be backed off from, not hammered).
  * `date` is the reply's Date header (p == NULL: the local clock `now_ms` counts). */
 int64_t retry_after_ms(struct span retry_after, struct span date, int64_t now_ms);
 

@@ -1,5 +1,4 @@
-#include "worker/admin.h"
-
+/* admin - what the worker shows over HTTP: /healthz, /readyz, /metrics */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,11 +24,10 @@ static void set_lag(struct worker *w, size_t index)
 	const struct partition *p = w->partitions[index];
 	const int64_t end = kafka_consumer_end(w->consumer, index);
 	char number[16];
-	if (end < 0)
-		return;
 	snprintf(number, sizeof(number), "%d", p->number);
 	const char *const labels[] = { p->topic, number };
-	/* What is neither read nor done: gaps and done marks above the base count as done. */
+	/* What is neither read nor done: gaps and done marks above the base count as done. Before the first answer of
+	 * the broker `end` is -1 and nothing counts as unread. */
 	const int64_t unread = end > offsets_next(p->offsets) ? end - offsets_next(p->offsets) : 0;
 	metric_set(metrics_series(w->metrics, METRIC_CONSUMER_LAG, labels),
 		   (double)(unread + (int64_t)offsets_open_count(p->offsets)));

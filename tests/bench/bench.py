@@ -11,7 +11,7 @@ import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 # pylint: disable=wrong-import-position
-from lib import PROJECT, Process, Sandbox, Topics, Worker, produce, request, script, wait_until  # noqa: E402
+from lib import PROJECT, Kafka, Process, Sandbox, Topics, Worker, produce, request, script, wait_until  # noqa: E402
 from lib.kafka import create_topics  # noqa: E402
 
 PARTITIONS = 8
@@ -28,17 +28,17 @@ def parse():
 
 
 def start_brokers(options, folder):
-    """(bootstrap, topics, simulator)"""
-    text = f"latency {options.latency_ms}ms\n" if options.latency_ms else ""
+    """(kafka, topics, simulator)"""
+    text = "book totals\n" + (f"latency {options.latency_ms}ms\n" if options.latency_ms else "")
     if not options.apache_kafka:
         sandbox = Sandbox(folder, partitions=PARTITIONS, script=text)
-        return sandbox.bootstrap, Topics(partitions=PARTITIONS), sandbox
+        return Kafka(sandbox.bootstrap, "sandbox"), Topics(partitions=PARTITIONS), sandbox
     done = subprocess.run([script("kafka"), "start", "--dir", str(folder / "kafka"), "--owner", str(os.getpid())],
                           stdout=subprocess.PIPE, text=True, check=True, timeout=900)
     bootstrap = done.stdout.strip().split("=", 1)[1]
     topics = Topics.unique(PARTITIONS)
     create_topics(bootstrap, {name: PARTITIONS for name in topics.all()})
-    return bootstrap, topics, Sandbox(folder, broker=False, script=text)
+    return Kafka(bootstrap, "apache"), topics, Sandbox(folder, broker=False, script=text)
 
 
 def flood(worker, topics, count):
@@ -48,7 +48,7 @@ def flood(worker, topics, count):
                for n in range(count)]
     before = worker.metric("handoffd_outcomes_total")
     cpu, begin = worker.cpu_seconds(), time.monotonic()
-    produce(worker.bootstrap, topics.requests, records)
+    produce(worker.kafka.bootstrap, topics.requests, records)
 
     def finished():
         worker.check_alive()
@@ -69,8 +69,8 @@ def yardstick(simulator, options):
 
 
 def measure(options, folder):
-    bootstrap, topics, simulator = start_brokers(options, folder)
-    worker = Worker(folder, bootstrap, topics, simulator, limits={"max_in_flight": options.in_flight},
+    kafka, topics, simulator = start_brokers(options, folder)
+    worker = Worker(folder, kafka, topics, simulator, limits={"max_in_flight": options.in_flight},
                     log={"level": "warn"}).wait_ready()
     flood(worker, topics, max(100, options.count // 10))
     seconds, cpu = flood(worker, topics, options.count)

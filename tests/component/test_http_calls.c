@@ -1,6 +1,12 @@
 #include "component/http_world.h"
 
+#include <netdb.h>
+#include <stdatomic.h>
+
 /* Many calls on one loop: their slots, descriptors and callbacks. */
+
+#define SLOW_LOOKUP  ((useconds_t)600000)
+#define QUICK_LOOKUP ((useconds_t)3000) /* enough for libcurl to wait on its descriptors */
 
 enum { MANY = 300 };
 
@@ -196,31 +202,101 @@ static void descriptor_numbers_may_be_reused(void **state)
 	}
 }
 
-/* The resolver works in a thread of its own and closes its descriptors behind our back. */
-static void lookups_do_not_block(void **state)
+/* Takes libc's place under libcurl's resolver thread: "slow" takes its time, neither it nor "none" exists, every other
+ * name is the loopback address. */
+static atomic_int lookups;
+
+int getaddrinfo(const char *restrict name, const char *restrict service, const struct addrinfo *restrict hints,
+		struct addrinfo **restrict ret)
+{
+	(void)hints;
+	atomic_fetch_add(&lookups, 1);
+	usleep(strcmp(name, "slow") == 0 ? SLOW_LOOKUP : QUICK_LOOKUP);
+	if (strcmp(name, "slow") == 0 || strcmp(name, "none") == 0)
+		return EAI_NONAME;
+	struct lookup {
+		struct addrinfo info;
+		struct sockaddr_in address;
+	} *found = calloc(1, sizeof(*found));
+	if (!found)
+		return EAI_MEMORY;
+	found->address = (struct sockaddr_in){ .sin_family = AF_INET,
+					       .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+					       .sin_port = htons((uint16_t)strtoul(service, NULL, 10)) };
+	found->info = (struct addrinfo){ .ai_family = AF_INET,
+					 .ai_socktype = SOCK_STREAM,
+					 .ai_addrlen = sizeof(found->address),
+					 .ai_addr = (struct sockaddr *)&found->address };
+	*ret = &found->info;
+	return 0;
+}
+
+void freeaddrinfo(struct addrinfo *info)
+{
+	free(info);
+}
+
+/* The resolver closes its descriptors behind our back, and their numbers come back as connections. */
+static void slow_lookup_holds_nobody_up(void **state)
 {
 	struct world *w = *state;
-	struct http_request request = get("http://no-such-host.invalid/");
-	request.timeout = 300 * USEC_PER_MSEC;
-	for (int i = 0; i < 5; i++) {
+	struct http_request slow = get("http://slow/");
+	for (int i = 0; i < 4; i++) {
 		struct heard heard;
-		start(w, &request, &heard);
+		slow.timeout = i % 2 ? PATIENCE : 50 * USEC_PER_MSEC;
 		const usec_t before = clock_read().mono;
+		start(w, &slow, &heard);
+		for (int j = 0; j < 3; j++) {
+			struct heard other;
+			const struct http_request request = get(url_of(w, "/ok-close"));
+			start(w, &request, &other);
+			until_ended(w, w->ended + 1);
+			assert_int_equal(other.times, 1);
+			assert_int_equal(other.reply.status, 200);
+		}
+		assert_true(clock_read().mono - before < SLOW_LOOKUP / 2);
 		until_ended(w, w->ended + 1);
-		assert_true(clock_read().mono - before < 2 * USEC_PER_SEC);
-		assert_true(heard.reply.error == HTTP_CONNECT || heard.reply.error == HTTP_TIMEOUT);
+		assert_int_equal(heard.reply.error, i % 2 ? HTTP_CONNECT : HTTP_TIMEOUT);
 		assert_false(heard.reply.sent);
-		for (int j = 0; j < 3; j++)
-			assert_int_equal(ask_path(w, "/ok-close").reply.status, 200);
+		assert_true((clock_read().mono - before < SLOW_LOOKUP / 2) == (i % 2 == 0));
 	}
+}
+
+static void lookup_after_lookup_is_heard_of(void **state)
+{
+	struct world *w = *state;
+	const struct http_request none = get("http://none/");
+	for (int i = 0; i < 5; i++) {
+		const struct heard heard = ask(w, &none);
+		assert_int_equal(heard.reply.error, HTTP_CONNECT);
+		assert_true(heard.reply.elapsed < PATIENCE / 2);
+	}
+}
+
+static void shards_share_what_was_looked_up(void **state)
+{
+	struct world *w = *state;
+	static struct heard heard[MANY];
+	char url[64];
+	snprintf(url, sizeof(url), "http://origin.test:%u/ok", w->origin->port);
+	const struct http_request request = get(url);
+	http_free(w->http);
+	w->http = open_http(w, MANY);
+	atomic_store(&lookups, 0);
+	assert_int_equal(ask(w, &request).reply.status, 200);
+	for (size_t i = 0; i < MANY; i++)
+		start(w, &request, &heard[i]);
+	until_ended(w, MANY + 1);
+	for (size_t i = 0; i < MANY; i++)
+		assert_int_equal(heard[i].reply.status, 200);
+	assert_int_equal(atomic_load(&lookups), 1);
 }
 
 static void free_with_calls_open(void **state)
 {
 	struct world *w = *state;
 	struct heard heard[4];
-	const struct http_request hang = get(url_of(w, "/hang")), bad = get(""),
-				  lookup = get("http://no-such-host.invalid/");
+	const struct http_request hang = get(url_of(w, "/hang")), bad = get(""), lookup = get("http://slow/");
 	assert_int_equal(ask_path(w, "/ok").reply.status, 200);
 	start(w, &hang, &heard[0]);
 	start(w, &hang, &heard[1]);
@@ -246,7 +322,9 @@ int main(void)
 		HTTP_TEST(callbacks_may_cancel_others),
 		HTTP_TEST(callbacks_may_start_calls),
 		HTTP_TEST(descriptor_numbers_may_be_reused),
-		HTTP_TEST(lookups_do_not_block),
+		HTTP_TEST(slow_lookup_holds_nobody_up),
+		HTTP_TEST(lookup_after_lookup_is_heard_of),
+		HTTP_TEST(shards_share_what_was_looked_up),
 		HTTP_TEST(free_with_calls_open),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,12 @@
 """The embedded broker and the Cognigy simulator: handoff-sandbox, its script, and the book of what it saw."""
 import json
+import urllib.error
+import urllib.parse
 import urllib.request
 
 from lib.process import Process, binary, wait_until
+
+PAGE = 1000
 
 
 class Sandbox(Process):
@@ -31,9 +35,36 @@ class Sandbox(Process):
         return wait_until(line, 20, f"{self.name} to say {key}=")
 
     def control(self, method, path, body=None):
-        """A call of the control API; JSON replies come back as values."""
+        """A call of the control API below /_sim/; returns the reply's text."""
         origin = "/".join(self.base_url.split("/")[:3])
-        call = urllib.request.Request(origin + path, method=method, data=body and body.encode())
-        with urllib.request.urlopen(call, timeout=10) as reply:
-            text = reply.read().decode()
-            return json.loads(text) if "json" in (reply.headers["content-type"] or "") else text
+        call = urllib.request.Request(f"{origin}/_sim/{path}", method=method,
+                                      data=None if body is None else body.encode())
+        try:
+            with urllib.request.urlopen(call, timeout=10) as reply:
+                return reply.read().decode()
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{method} /_sim/{path}: {error.code} {error.read().decode()}") from None
+
+    def script(self, *lines):
+        """Script lines take effect from the next call on; all or none."""
+        self.control("POST", "script", "\n".join(lines) + "\n")
+
+    def reset(self):
+        """As freshly started: no sessions, no rules, an empty book."""
+        self.control("POST", "reset", "")
+
+    def book(self, session=None):
+        """Totals of all calls, or what was done to one session."""
+        query = f"?session={urllib.parse.quote(session, safe='')}" if session is not None else ""
+        return json.loads(self.control("GET", f"book{query}"))
+
+    def calls(self, step=None, session=None):
+        """Every call in the order of arrival: step, session, ms, status, executed, headers, body, ..."""
+        found, since = [], 0
+        while True:
+            page = [json.loads(line) for line in self.control("GET", f"calls?since={since}&limit={PAGE}").splitlines()]
+            if not page:
+                return [call for call in found
+                        if step in (None, call["step"]) and session in (None, call["session"])]
+            found += page
+            since = page[-1]["seq"] + 1

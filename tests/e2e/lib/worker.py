@@ -2,6 +2,7 @@
 import json
 import re
 import signal
+import time
 import urllib.error
 import urllib.request
 
@@ -45,12 +46,25 @@ def merged(base, changes):
     return result
 
 
+def samples(text):
+    """(name, frozenset of (label, value)) -> number, of every sample in Prometheus' text format"""
+    found = {}
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            match = SAMPLE.fullmatch(line)
+            assert match, f"no Prometheus sample: {line}"
+            key = match["name"], frozenset(LABEL.findall(match["labels"] or ""))
+            assert key not in found, f"a sample comes twice: {line}"
+            found[key] = float(match["value"])
+    return found
+
+
 class Worker(Process):
     """A handoffd that was started; wait_ready() before relying on it."""
 
-    def __init__(self, folder, bootstrap, topics, sandbox, name="handoffd", env=None, **changes):
+    def __init__(self, folder, kafka, topics, sandbox, name="handoffd", env=None, **changes):
         """`changes`: sections of the configuration, e.g. retry={"base_delay_ms": 100}."""
-        self.bootstrap = bootstrap
+        self.kafka = kafka
         self.topics = topics
         self.admin_port = free_port()
         self.settings = merged(self.defaults(sandbox), changes)
@@ -61,11 +75,12 @@ class Worker(Process):
     def defaults(self, sandbox):
         names = self.topics
         return {
-            "kafka": {"brokers": self.bootstrap, "group": names.group, "requests": [names.requests],
+            "kafka": {"brokers": self.kafka.bootstrap, "group": names.group, "requests": [names.requests],
                       "retry": names.retry, "outcomes": names.outcomes, "dead_letters": names.dead_letters,
                       "delivery": "at-least-once",
-                      # Less than the default: a crashed worker's partitions are taken over within the test's patience.
-                      "properties": ["session.timeout.ms=6000"]},
+                      # Below the default: a crashed worker's partitions are taken over within a test's patience, and
+                      # librdkafka's mock lets every join wait for the session time-out less a second.
+                      "properties": [f"session.timeout.ms={6000 if self.kafka.kind == 'apache' else 3000}"]},
             "cognigy": {"base_url": sandbox.base_url, "client_id": sandbox.client_id,
                         "client_secret": sandbox.client_secret},
             "admin": {"listen": f"127.0.0.1:{self.admin_port}"},
@@ -95,25 +110,36 @@ class Worker(Process):
         assert code == 200, f"/status answered {code}"
         return json.loads(body)
 
-    def metrics(self):
-        """(name, frozenset of (label, value)) -> number, of every sample"""
+    def metrics_text(self):
         code, body = self.get("/metrics")
         assert code == 200, f"/metrics answered {code}"
-        samples = {}
-        for line in body.splitlines():
-            if line and not line.startswith("#"):
-                match = SAMPLE.fullmatch(line)
-                assert match, f"no Prometheus sample: {line}"
-                labels = frozenset(LABEL.findall(match["labels"] or ""))
-                samples[match["name"], labels] = float(match["value"])
-        return samples
+        return body
+
+    def metrics(self):
+        """(name, frozenset of (label, value)) -> number, of every sample"""
+        return samples(self.metrics_text())
 
     def metric(self, name, **labels):
-        """The sum of all samples of that name whose labels include the given ones; fails where there is none."""
+        """The sum of all samples of that name whose labels include the given ones; 0 where none has come yet, but the
+        name itself must be there from the start."""
+        body = self.metrics_text()
+        base = re.sub("_(sum|count|bucket)$", "", name)
+        assert re.search(f"^# TYPE ({name}|{base}) ", body, re.M), f"there is no metric {name}"
         wanted = set(labels.items())
-        values = [value for (found, its), value in self.metrics().items() if found == name and wanted <= its]
-        assert values or any(found == name for found, _ in self.metrics()), f"there is no metric {name}"
-        return sum(values)
+        return sum(value for (found, its), value in samples(body).items() if found == name and wanted <= its)
+
+    def owned(self, topic):
+        """How many partitions of the topic it reads."""
+        return sum(1 for name, labels in self.metrics()
+                   if name == "handoffd_consumer_lag" and ("topic", topic) in labels)
+
+    def wait_idle(self, timeout=20):
+        """Until its last batch was answered: the count of transactions stands still."""
+        def still():
+            before = self.metric("handoffd_transactions_total")
+            time.sleep(0.5)
+            return self.metric("handoffd_transactions_total") == before
+        wait_until(still, timeout, f"{self.name} to be idle")
 
     # --- its life ---------------------------------------------------------------------------------------------------
 
