@@ -111,6 +111,7 @@ enum stage { STAGE_LOGIN, STAGE_FETCH, STAGE_UPDATE, STAGE_TRIGGER, STAGE_COUNT 
 
 enum priority { PRIORITY_HIGH, PRIORITY_NORMAL, PRIORITY_LOW, PRIORITY_COUNT };
 
+/* The name as it stands in records; NULL for the COUNT ("none of them"). */
 const char *status_name(enum status status);
 const char *reason_name(enum reason reason);
 enum status reason_status(enum reason reason);

@@ -36,4 +36,16 @@ static inline bool span_is(struct span a, const char *text)
 	return a.p && span_eq(a, span_of(text));
 }
 
+/* Without the blanks and tabs at either end, as HTTP lets them stand around a header's value. */
+static inline struct span span_trim(struct span s)
+{
+	while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t')) {
+		s.p++;
+		s.n--;
+	}
+	while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
+		s.n--;
+	return s;
+}
+
 #endif

@@ -32,6 +32,9 @@ void heap_fini(struct heap *h);
 
 /* 0, or -ENOMEM with nothing changed. The link must not be in a heap. */
 int heap_push(struct heap *h, struct heap_link *link, int64_t key, uint64_t tie) MUST_CHECK;
+/* 0, and from then on no push fails that leaves at most `count` items in the heap; or -ENOMEM with nothing changed. The
+ * array never shrinks, so a push after a pop or a remove cannot fail either. */
+int heap_reserve(struct heap *h, size_t count) MUST_CHECK;
 /* The first item, or NULL. Stays in. */
 struct heap_link *heap_top(const struct heap *h);
 struct heap_link *heap_pop(struct heap *h);

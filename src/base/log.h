@@ -21,7 +21,8 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 enum log_format { LOG_JSON, LOG_TEXT };
 
-/* What a line is about. Every field may be NULL (or, for partition and offset, negative): then it is left out. */
+/* What a line is about. Every field may be NULL (or, for partition and offset, negative): then it is left out.
+ * Partition and offset are left out without a topic, too. */
 struct log_subject {
 	const char *tenant;
 	const char *handoff_id;
@@ -34,11 +35,12 @@ struct log_subject {
 
 /* Starts the writer thread on `fd`, which stays the caller's. 0 or -errno; lines before it go to stderr directly. */
 int log_open(int fd, enum log_level level, enum log_format format) MUST_CHECK;
-/* Writes out what is in the ring, waiting at most a second for a slow reader, and ends the thread. */
+/* Writes out what is in the ring, waiting at most a second for a slow reader, and ends the thread (a reader that hangs
+ * within a write costs one second more). */
 void log_close(void);
 void log_set_level(enum log_level level);
 bool log_enabled(enum log_level level);
-/* Lines dropped so far because the ring was full. */
+/* Lines lost so far: the ring was full, the reader was gone, or it was too slow at the end. */
 uint64_t log_dropped(void);
 
 void log_write(enum log_level level, const struct log_subject *subject, const char *format, ...) PRINTF_LIKE(3, 4);

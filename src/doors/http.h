@@ -23,6 +23,8 @@
 #include "handoff/macros.h"
 #include "handoff/span.h"
 
+enum { HTTP_MAX_HEADERS = 16 };
+
 struct http;
 struct http_call;
 
@@ -40,7 +42,7 @@ struct http_request {
 	const char *method; /* "GET", "PUT", "POST" */
 	const char *url;
 	const char *const *headers; /* "Name: value" lines, `header_count` of them; no CR or LF in any */
-	size_t header_count;
+	size_t header_count;        /* at most HTTP_MAX_HEADERS */
 	struct span body; /* p == NULL: none. Must stay valid until the end is heard; everything else is copied */
 	usec_t timeout;   /* for the whole call, > 0 */
 	bool once;        /* veto silent resends; false only where a repetition harms nothing */
@@ -50,17 +52,17 @@ enum http_error {
 	HTTP_OK,        /* a complete reply; `status` and `body` hold */
 	HTTP_CONNECT,   /* no connection: refused, DNS, TLS; `sent` is false */
 	HTTP_TIMEOUT,   /* of the connection (not sent) or of the reply (sent): see `sent` */
-	HTTP_BROKEN,    /* the connection died under the call, or the reply is not HTTP */
+	HTTP_BROKEN,    /* the connection died under the call, or the reply is not HTTP or not complete */
 	HTTP_TOO_LARGE, /* the body passed max_body_bytes; `status` holds */
 	HTTP_LOCAL      /* our own failure: out of memory, a bad URL; `sent` is false */
 };
 
 struct http_reply {
 	enum http_error error;
-	bool sent;               /* bytes of the request were handed to the kernel */
+	bool sent;               /* bytes of the request were, or may have been, handed to the kernel */
 	int status;              /* 0 when none arrived; may be set beside an error (body cut short) */
 	struct span body;        /* valid during the callback only */
-	struct span retry_after; /* the header's text, p == NULL when absent; the last one counts */
+	struct span retry_after; /* the header's text; p == NULL: absent; empty: over 64 bytes; the last counts */
 	struct span date;        /* likewise */
 	usec_t elapsed;
 	char message[160]; /* for people, on error; no secret in it */
@@ -68,13 +70,16 @@ struct http_reply {
 
 typedef void http_done(void *arg, const struct http_reply *reply);
 
-/* NULL with the reason in `fault` (an unreadable CA file names itself). */
+/* NULL with the reason in `fault` (an unreadable CA file names itself).
+ * SIGPIPE is set to be ignored if it had its default action: a TLS connection that dies would end the process. */
 struct http *http_new(struct loop *loop, const struct http_options *options, struct fault *fault) MUST_CHECK;
 /* Cancels what is open, without calling back. */
 struct http *http_free(struct http *http);
 
 /* Starts a call; `done` is called once, from http_run(), never from inside http_start().
- * NULL when it cannot be started (max_in_flight reached or out of memory): nothing was sent, nothing will be called. */
+ * NULL when it cannot be started (max_in_flight reached or out of memory): nothing was sent, nothing will be called.
+ * A request that no attempt could make (a line break in a header, a method or URL that is none) ends as HTTP_LOCAL.
+ * A callback may start and cancel calls; its own has ended already and no longer counts as in flight. */
 struct http_call *http_start(struct http *http, const struct http_request *request, http_done *done,
 			     void *arg) MUST_CHECK;
 /* Gives the call up: its callback will not be called and the body is free at once. */

@@ -29,10 +29,12 @@ struct http_server_handlers {
 	void *arg;
 };
 
-/* `listen` is "HOST:PORT"; port 0 takes a free one. NULL with the reason (address in use, not an address) in `fault`.
+/* `listen_at` is "HOST:PORT"; port 0 takes a free one. NULL with the reason (address in use, not an address) in
+ * `fault`.
  */
-struct http_server *http_server_new(struct loop *loop, const char *listen, size_t max_body_bytes,
+struct http_server *http_server_new(struct loop *loop, const char *listen_at, size_t max_body_bytes,
 				    const struct http_server_handlers *handlers, struct fault *fault) MUST_CHECK;
+/* Calls `on_gone` for what is still unanswered and closes every connection. Not from inside a handler. */
 struct http_server *http_server_free(struct http_server *server);
 uint16_t http_server_port(const struct http_server *server);
 /* Serves what is due; call once a loop turn. */
@@ -47,10 +49,13 @@ const char *http_exchange_query(const struct http_exchange *exchange, const char
 /* The header's value, or NULL; names compare without case. */
 const char *http_exchange_header(const struct http_exchange *exchange, const char *name);
 struct span http_exchange_body(const struct http_exchange *exchange);
+/* Asks the kernel whether the client has hung up: true a little before `on_gone` says so. */
+bool http_exchange_gone(const struct http_exchange *exchange);
 /* A place for the handler's own pointer. */
 void http_exchange_set_data(struct http_exchange *exchange, void *data);
 void *http_exchange_data(const struct http_exchange *exchange);
 
+/* A `Date` header is added unless `headers` brings one. Out of memory: the connection is closed without a reply. */
 struct http_answer {
 	int status;
 	const char *content_type;   /* NULL: application/json */

@@ -27,7 +27,8 @@ struct merge_pair {
 
 /* Appends the merged object to `out`. `existing` is a SCAN_OBJECT that scan_check() accepted (or one with
  * text.p == NULL, which counts as {}). 0; -EINVAL when it cannot be merged faithfully, because two of its members
- * have the same decoded key (whichever the other side reads, the other would be lost); -EMSGSIZE when `out` is full. */
+ * have the same decoded key (whichever the other side reads, the other would be lost); -EMSGSIZE when `out` is full;
+ * -ENOMEM. On failure `out` is as long as it was. `out` must not hold what the spans point to. */
 int merge_object(struct buf *out, struct scan_value existing, const struct merge_pair *pairs, size_t count) MUST_CHECK;
 
 #endif

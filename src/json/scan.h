@@ -45,6 +45,9 @@ struct scan_walk {
 	const char *end;
 };
 
+/* The type of a valid value, by its first byte. */
+enum scan_type scan_type_of(char first);
+
 /* 0 and the trimmed top-level value, or -EINVAL with the place and the reason in `error` (may be NULL). */
 int scan_check(struct span text, struct scan_value *ret, struct scan_error *error) MUST_CHECK;
 

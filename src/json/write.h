@@ -1,7 +1,8 @@
 /*
  * write - compact JSON, appended to a buffer
  *
- * The writer puts the commas: a value follows the last one in the same container. Strings are escaped as RFC 8259
+ * The writer puts the commas: a value follows the last one in the same container. It knows by the last byte in the
+ * buffer; so a new document begins in an empty buffer or after a line feed. Strings are escaped as RFC 8259
  * asks and no further (`/` and non-ASCII stay as they are); invalid UTF-8 in a string becomes U+FFFD, so that what is
  * written always parses. Errors are the buffer's (sticky). Keys are C strings of ours and are not escaped.
  */
@@ -30,7 +31,7 @@ void write_int(struct buf *out, const char *key, int64_t value);
 void write_double(struct buf *out, const char *key, double value); /* shortest form that reads back the same */
 void write_bool(struct buf *out, const char *key, bool value);
 void write_null(struct buf *out, const char *key);
-/* `json` is a complete value already. */
+/* `json` is a complete value already (p == NULL is null); white space behind it is left out. */
 void write_raw(struct buf *out, const char *key, struct span json);
 
 #endif

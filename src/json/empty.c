@@ -1,1 +1,0 @@
-extern int json_floor_is_empty;

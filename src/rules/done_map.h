@@ -1,0 +1,36 @@
+/*
+ * done_map - the done set above the committed offset, as text for the commit's metadata
+ *
+ * Format: "hd1." then base64 of  version(1) | form(1) | CRC-32(4) | base(8) | span(4) | body; numbers big-endian.
+ * The body is run lengths (form 1: LEB128, alternating open and done, beginning with open) or a bitmap (form 2: set is
+ * done, lowest bit first), whichever is shorter. The span ends with the last done offset. The CRC covers the topic with
+ * a NUL, the partition (4) and all the rest. At most DONE_MAP_MAX bytes of text, Kafka's default limit.
+ * On any doubt (other magic, other base, wrong CRC, a span beyond the window, cut short) the map is ignored and nothing
+ * is skipped: a record handled twice is caught by the session's marker, one that is skipped is lost.
+ */
+#ifndef HANDOFF_DONE_MAP_H
+#define HANDOFF_DONE_MAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "handoff/macros.h"
+#include "handoff/span.h"
+#include "rules/offsets.h"
+
+#define DONE_MAP_MAX 4096
+/* A span up to this fits whatever its pattern: with a window no larger, done_map_size() need not be asked. */
+#define DONE_MAP_SPAN_ALWAYS 24408
+
+/* Appends the map of what is done above offsets_base(o); nothing at all when nothing is. 0, or -E2BIG when it would
+ * pass DONE_MAP_MAX (nothing appended), or -ENOMEM. */
+int done_map_write(struct buf *out, const char *topic, int32_t partition, const struct offsets *o) MUST_CHECK;
+/* The length done_map_write() would append, without its limit: intake rests before this reaches DONE_MAP_MAX.
+ * Costs a walk over the runs. */
+size_t done_map_size(const struct offsets *o);
+/* Preloads `o`, which is fresh and begins at the committed offset. 0; -ENOENT when `text` is empty; -EINVAL with
+ * nothing changed when it must be ignored; -ENOMEM with nothing changed. */
+int done_map_read(struct span text, const char *topic, int32_t partition, struct offsets *o) MUST_CHECK;
+
+#endif

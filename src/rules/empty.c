@@ -1,1 +1,0 @@
-extern int rules_floor_is_empty;

@@ -1,0 +1,184 @@
+#include "rules/reply.h"
+
+#include <stdio.h>
+
+#include "rules/retry_after.h"
+
+struct verdict {
+	enum fault_class kind;
+	enum reason reason;
+	enum budget budget;
+};
+
+static const struct verdict ambiguous = { FAULT_AMBIGUOUS, REASON_TIMEOUT, BUDGET_TIMEOUT };
+static const struct verdict server = { FAULT_SERVER, REASON_SERVER_ERROR, BUDGET_SERVER };
+static const struct verdict down = { FAULT_DEPENDENCY_DOWN, REASON_TIMEOUT, BUDGET_COUNT };
+static const struct verdict rejected = { FAULT_PERMANENT, REASON_UPSTREAM_REJECTED, BUDGET_COUNT };
+
+/* A complete reply that is not 2xx. */
+static struct verdict verdict_of_status(enum stage stage, int status)
+{
+	static const struct {
+		int status;
+		struct verdict verdict;
+	} table[] = {
+		{ 429, { FAULT_RATE_LIMITED, REASON_RATE_LIMITED, BUDGET_RATE_LIMITED } },
+		{ 409, { FAULT_LOCKED, REASON_LOCKED, BUDGET_LOCKED } },
+		{ 412, { FAULT_LOCKED, REASON_LOCKED, BUDGET_LOCKED } },
+		{ 423, { FAULT_LOCKED, REASON_LOCKED, BUDGET_LOCKED } },
+		{ 401, { FAULT_AUTH, REASON_AUTH_REJECTED, BUDGET_COUNT } },
+		{ 403, { FAULT_AUTH, REASON_AUTH_FORBIDDEN, BUDGET_COUNT } },
+		{ 408, { FAULT_AMBIGUOUS, REASON_TIMEOUT, BUDGET_TIMEOUT } },
+		{ 425, { FAULT_AMBIGUOUS, REASON_TIMEOUT, BUDGET_TIMEOUT } },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+		if (table[i].status == status)
+			return table[i].verdict;
+	if (status >= 500 && status <= 599)
+		return server;
+	if ((status == 404 || status == 410) && stage != STAGE_TRIGGER)
+		return (struct verdict){ FAULT_PERMANENT, REASON_NOT_FOUND, BUDGET_COUNT };
+	return rejected;
+}
+
+/* 2xx with a body that cannot be read: a fetch can be asked again like after a 5xx, the others may have taken effect.
+ */
+static struct verdict verdict_of_garbage(enum stage stage)
+{
+	if (stage == STAGE_FETCH)
+		return (struct verdict){ FAULT_BAD_RESPONSE, REASON_BAD_RESPONSE, BUDGET_SERVER };
+	return ambiguous;
+}
+
+/* No complete reply. An error status that did arrive still counts: only its body is missing. */
+static struct verdict verdict_of_trouble(const struct reply_facts *facts)
+{
+	if (!facts->sent)
+		return down;
+	if (facts->timed_out || facts->status < 200)
+		return ambiguous;
+	if (facts->status < 300)
+		return verdict_of_garbage(facts->stage);
+	return verdict_of_status(facts->stage, facts->status);
+}
+
+static void settle(struct reply *ret, struct verdict verdict)
+{
+	ret->kind = verdict.kind;
+	ret->reason = verdict.reason;
+	ret->budget = verdict.budget;
+}
+
+static bool refused(struct span json_string)
+{
+	static const char *const words[] = { "failed", "error", "rejected" };
+	return session_says(json_string, words, ARRAY_SIZE(words));
+}
+
+static bool stream_refused(struct span json_string)
+{
+	static const char *const words[] = { "failed", "disconnected", "rejected" };
+	return session_says(json_string, words, ARRAY_SIZE(words));
+}
+
+static void settle_transfer_rejected(struct reply *ret, const char *what)
+{
+	settle(ret, (struct verdict){ FAULT_PERMANENT, REASON_TRANSFER_REJECTED, BUDGET_COUNT });
+	snprintf(ret->code, sizeof(ret->code), "TRANSFER_REJECTED");
+	snprintf(ret->message, sizeof(ret->message), "the %s says that the transfer failed", what);
+}
+
+/* A 2xx of any kind: read what the stage promises. */
+static void read_success(const struct reply_facts *facts, const struct session_reader *reader, struct reply *ret)
+{
+	const char *what = "the body is not a complete JSON object";
+	int r = 0;
+	if (facts->stage == STAGE_FETCH)
+		r = session_read(facts->body, reader, &ret->session, &what);
+	else if (facts->body.n > 0 && facts->stage == STAGE_UPDATE)
+		r = update_reply_read(facts->body, &ret->update);
+	else if (facts->body.n > 0)
+		r = flow_reply_read(facts->body, &ret->flow);
+	if (r < 0) {
+		settle(ret, verdict_of_garbage(facts->stage));
+		snprintf(ret->code, sizeof(ret->code), "BAD_BODY");
+		snprintf(ret->message, sizeof(ret->message), "the reply cannot be read: %s", what);
+	} else if (refused(ret->update.telephony_status)) {
+		settle_transfer_rejected(ret, "update's reply");
+	} else if (refused(ret->flow.status) || stream_refused(ret->flow.media_stream_status)) {
+		settle_transfer_rejected(ret, "flow's reply");
+	}
+}
+
+/* Copies a JSON string's content, cut to the place it has. Control characters do not pass. */
+static void take_text(struct scan_value object, const char *key, char *into, size_t size)
+{
+	struct scan_value value;
+	if (into[0] || !scan_find(object, key, &value) || value.type != SCAN_STRING)
+		return;
+	struct buf text;
+	buf_init(&text, 4096);
+	scan_decode_string(&text, value.text);
+	snprintf(into, size, "%s", buf_text(&text));
+	for (char *c = into; *c; c++)
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			*c = ' ';
+	buf_fini(&text);
+}
+
+/* The error's own words, in the shapes that connectors use: {"error":{"code","message"}}, {"code","message"} and
+ * RFC 7807's {"title","detail"}. The message is not taken into logs (it may be personal), only into the outcome. */
+static void read_error(const struct reply_facts *facts, struct reply *ret)
+{
+	struct scan_value top, error;
+	if (scan_check(facts->body, &top, NULL) == 0 && top.type == SCAN_OBJECT) {
+		if (scan_find(top, "error", &error) && error.type == SCAN_OBJECT) {
+			take_text(error, "code", ret->code, sizeof(ret->code));
+			take_text(error, "message", ret->message, sizeof(ret->message));
+		}
+		take_text(top, "code", ret->code, sizeof(ret->code));
+		take_text(top, "message", ret->message, sizeof(ret->message));
+		take_text(top, "detail", ret->message, sizeof(ret->message));
+		take_text(top, "title", ret->message, sizeof(ret->message));
+		take_text(top, "error", ret->message, sizeof(ret->message));
+	}
+	if (!ret->code[0])
+		snprintf(ret->code, sizeof(ret->code), "HTTP_%d", facts->status);
+	if (!ret->message[0])
+		snprintf(ret->message, sizeof(ret->message), "the %s call was answered with HTTP status %d",
+			 stage_name(facts->stage), facts->status);
+}
+
+static void read_trouble(const struct reply_facts *facts, struct reply *ret)
+{
+	snprintf(ret->code, sizeof(ret->code), "%s",
+		 !facts->sent       ? "NOT_SENT"
+		 : facts->timed_out ? "NO_REPLY_IN_TIME"
+				    : "CONNECTION_BROKEN");
+	snprintf(ret->message, sizeof(ret->message), "%s", facts->trouble);
+}
+
+void reply_read(const struct reply_facts *facts, const struct session_reader *reader, int64_t now_ms, struct reply *ret)
+{
+	*ret = (struct reply){
+		.stage = facts->stage,
+		.reason = REASON_OK,
+		.budget = BUDGET_COUNT,
+		.http_status = facts->status,
+		.retry_after_ms = -1,
+		.elapsed = facts->elapsed,
+	};
+	const bool is_success = facts->status >= 200 && facts->status <= 299;
+	if (facts->complete && is_success) {
+		read_success(facts, reader, ret);
+	} else if (facts->complete) {
+		settle(ret, verdict_of_status(facts->stage, facts->status));
+		ret->retry_after_ms = retry_after_ms(facts->retry_after, facts->date, now_ms);
+		read_error(facts, ret);
+	} else {
+		settle(ret, verdict_of_trouble(facts));
+		read_trouble(facts, ret);
+	}
+	if (ret->kind != FAULT_NONE)
+		ret->body = facts->body;
+}

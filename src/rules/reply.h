@@ -1,0 +1,54 @@
+/*
+ * reply - what kind of answer was that?
+ *
+ * The one place that turns what came over the wire (or did not) into a class with its consequences: the table in
+ * reply.c is the contract's "What a reply leads to", row by row. What follows from a class is handoff.c's matter, what
+ * follows for the tenant (gate, breaker, token) the worker's. Pure.
+ */
+#ifndef HANDOFF_REPLY_H
+#define HANDOFF_REPLY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "handoff/contract.h"
+#include "handoff/span.h"
+#include "rules/session.h"
+
+/* What the wire said of one call. */
+struct reply_facts {
+	enum stage stage;
+	bool complete; /* a whole HTTP reply came */
+	bool sent;     /* bytes of the request left us; meaningful when not complete */
+	bool timed_out;
+	int status; /* 0: none came */
+	struct span body;
+	struct span retry_after;
+	struct span date;
+	usec_t elapsed;
+	const char *trouble; /* the transport's sentence when not complete, else "" */
+};
+
+struct reply {
+	enum stage stage;
+	enum fault_class kind; /* FAULT_NONE: success, and the stage's part below holds */
+	enum reason reason;    /* what an outcome would say if this ended it */
+	enum budget budget;    /* which budget it burns; BUDGET_COUNT: none */
+	int http_status;
+	int64_t retry_after_ms; /* -1: not asked for */
+	usec_t elapsed;
+	char code[64];
+	char message[256];
+	struct span body;           /* of an error; valid as long as the facts' body */
+	struct session session;     /* fetch */
+	struct update_reply update; /* update */
+	struct flow_reply flow;     /* trigger */
+};
+
+/* `reader` is needed for a fetch only. `now_ms` and the facts' Date correct a Retry-After date. */
+void reply_read(const struct reply_facts *facts, const struct session_reader *reader, int64_t now_ms,
+		struct reply *ret);
+
+#endif

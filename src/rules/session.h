@@ -1,0 +1,78 @@
+/*
+ * session - what does Cognigy say about this session, and whose work is already in it?
+ *
+ * Reads the replies of the three calls (contract, section 3). Spans point into the body that was read. Pure.
+ */
+#ifndef HANDOFF_SESSION_H
+#define HANDOFF_SESSION_H
+
+#include <stdbool.h>
+
+#include "handoff/macros.h"
+#include "handoff/span.h"
+#include "rules/history.h"
+#include "json/scan.h"
+
+enum session_status {
+	SESSION_ACTIVE,
+	SESSION_IDLE,
+	SESSION_PROCESSING, /* a flow holds it */
+	SESSION_TRANSFERRING,
+	SESSION_OVER,   /* ended, completed, terminated, closed */
+	SESSION_UNKNOWN /* any other text, or none: treated as active, and counted */
+};
+
+/* Whose marker stands in the session's variables? */
+enum session_marker {
+	MARKER_NONE,
+	MARKER_FOREIGN, /* another handoff's, or not readable */
+	MARKER_TWIN,    /* our handoff id, but another record: a duplicate request */
+	MARKER_EARLIER, /* ours, of an earlier attempt */
+	MARKER_THIS     /* ours, of this attempt (or a later one): its trigger may have been executed */
+};
+
+struct session {
+	bool is_voice;
+	enum session_status status;
+	enum session_marker marker;
+	struct scan_value variables; /* text.p == NULL when the session has none */
+	struct span call_id;         /* a JSON string with its quotes; p == NULL when absent */
+};
+
+/* Who reads: the handoff whose marker would be ours. */
+struct session_reader {
+	const char *handoff_id;
+	const struct history *history;
+	const char *queue_id;
+	const char *marker_variable; /* "": no marker; `transferring` to our queue counts as our own work */
+};
+
+/* Reads the body of a fetch reply. 0; -EINVAL when it is not one complete JSON object, or has `variables` twice or of
+ * another type than object or null: nothing could be merged faithfully. `what` says why (static text). */
+int session_read(struct span body, const struct session_reader *reader, struct session *ret,
+		 const char **ret_what) MUST_CHECK;
+
+/* "{handoffId}#{origin}#{attempt}" */
+void session_marker_write(struct buf *out, const char *handoff_id, const struct history *history);
+
+/* What an update or a flow reply said. Spans are JSON values' texts (strings with quotes); p == NULL when absent. */
+struct update_reply {
+	struct span telephony_status;
+	struct span transfer_id;
+};
+struct flow_reply {
+	struct span execution_id;
+	struct span status;
+	struct span action;
+	struct span media_stream_status;
+	struct span agent_wait_time; /* only when it is a number */
+};
+
+/* 0, or -EINVAL when the body is not one complete JSON object. */
+int update_reply_read(struct span body, struct update_reply *ret) MUST_CHECK;
+int flow_reply_read(struct span body, struct flow_reply *ret) MUST_CHECK;
+
+/* Does this JSON string (with its quotes) say one of these words? */
+bool session_says(struct span json_string, const char *const *words, size_t count);
+
+#endif

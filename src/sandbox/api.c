@@ -1,0 +1,295 @@
+#include "sandbox/api.h"
+
+#include <json-c/json.h>
+
+#include "sandbox/raw.h"
+
+enum { NESTING_MAX = 64 };
+
+/* --- reading --- */
+
+/* json-c takes more than JSON; what it is given here has passed raw_member(). */
+static struct json_object *parse(struct span text)
+{
+	struct json_tokener *tokener = json_tokener_new_ex(NESTING_MAX);
+	if (!tokener)
+		return NULL;
+	struct json_object *object = json_tokener_parse_ex(tokener, text.p, (int)text.n);
+	json_tokener_free(tokener);
+	return object;
+}
+
+static const char *text_of(struct json_object *object, const char *key)
+{
+	struct json_object *value;
+	if (!json_object_object_get_ex(object, key, &value) || !json_object_is_type(value, json_type_string))
+		return NULL;
+	return json_object_get_string(value);
+}
+
+static const char *read_login(struct json_object *body)
+{
+	const char *grant = text_of(body, "grant_type");
+	if (!text_of(body, "client_id") || !text_of(body, "client_secret"))
+		return "client_id and client_secret must be strings";
+	return grant && strcmp(grant, "client_credentials") == 0 ? NULL : "grant_type must be client_credentials";
+}
+
+static const char *read_update(struct api_request *request, bool *ret_duplicate_keys)
+{
+	struct json_object *variables = NULL, *telephony;
+	size_t members = 0;
+	if (json_object_object_get_ex(request->body, "telephony", &telephony) &&
+	    !json_object_is_type(telephony, json_type_object))
+		return "telephony must be an object";
+	if (!json_object_object_get_ex(request->body, "variables", &variables))
+		return NULL;
+	if (!request->variables.p || raw_member(request->variables, NULL, NULL, &members) < 0)
+		return "variables must be an object, its key written plainly";
+	*ret_duplicate_keys = members != (size_t)json_object_object_length(variables);
+	return NULL;
+}
+
+static const char *read_trigger(struct json_object *body)
+{
+	static const char *const keys[] = { "sessionId", "intent", "text", "channel" };
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (!text_of(body, keys[i]))
+			return "sessionId, intent, text and channel must be strings";
+	return NULL;
+}
+
+const char *api_read(struct api_request *request, struct span text, bool *ret_duplicate_keys)
+{
+	*ret_duplicate_keys = false;
+	request->body = NULL;
+	request->variables = SPAN_NONE;
+	if (request->stage == STAGE_FETCH)
+		return text.n > 0 ? "a fetch has no body" : NULL;
+	if (raw_member(text, "variables", &request->variables, NULL) < 0)
+		return "the body is not a JSON object";
+	request->body = parse(text);
+	if (!json_object_is_type(request->body, json_type_object))
+		return "the body is not a JSON object";
+	switch (request->stage) {
+	case STAGE_LOGIN:
+		return read_login(request->body);
+	case STAGE_UPDATE:
+		return read_update(request, ret_duplicate_keys);
+	default:
+		return read_trigger(request->body);
+	}
+}
+
+const char *api_session_id(const struct api_request *request)
+{
+	return text_of(request->body, "sessionId");
+}
+
+/* --- login --- */
+
+static bool login(struct world *world, const struct api_request *request, const struct instant *now,
+		  struct reply *reply)
+{
+	if (!auth_accepts(&world->auth, text_of(request->body, "client_id"), text_of(request->body, "client_secret"))) {
+		reply_problem(reply, 401, "invalid_client", "client_id or client_secret is wrong");
+		return false;
+	}
+	reply->status = 200;
+	auth_issue(&world->auth, now->mono, &reply->body);
+	return true;
+}
+
+/* --- the steps on a session --- */
+
+/* A session a fetch has not seen yet comes to exist, and each so-many-th one is locked from there on. */
+static void be_born(struct world *world, struct session *session)
+{
+	if (session->exists || world->settings.sessions_listed)
+		return;
+	session_create(&world->sessions, session);
+	world->sessions.born++;
+	if (world->settings.lock_every > 0 && world->sessions.born % (uint64_t)world->settings.lock_every == 0) {
+		session->lock_pending = world->settings.lock_for;
+		session->lock_style = world->settings.lock_style;
+	}
+}
+
+/* Answers for a lock; false when none is in the way of this step. */
+static bool refuse_locked(struct world *world, const struct api_request *request, const struct instant *now,
+			  struct reply *reply)
+{
+	struct session *session = request->session;
+	if (!session_locked(session, now->mono) ||
+	    (request->stage == STAGE_FETCH && session->lock_style == LOCK_PROCESSING))
+		return false;
+	session->locked++;
+	world->book.locked++;
+	reply_problem(reply, 409, "session_locked", "the session is locked by a running flow");
+	return true;
+}
+
+static void add_transfer_id(struct buf *out, const struct session *session)
+{
+	if (session->transfer_id > 0)
+		buf_add_format(out, ",\"transferId\":\"genesys_xfer_%llu\"", (unsigned long long)session->transfer_id);
+}
+
+static void add_name(struct buf *out, const char *given, const char *prefix, uint64_t number)
+{
+	if (given)
+		raw_add_string(out, span_of(given));
+	else
+		buf_add_format(out, "\"%s%llu\"", prefix, (unsigned long long)number);
+}
+
+static bool fetch(const struct session *session, usec_t now, struct reply *reply)
+{
+	struct buf *out = &reply->body;
+	const bool processing = now < session->locked_until; /* the other style of lock did not come here */
+	reply->status = 200;
+	buf_add_text(out, "{\"sessionId\":");
+	raw_add_string(out, span_of(session->id));
+	buf_add_text(out, ",\"userId\":");
+	add_name(out, session->user_id, "user_", session->number);
+	buf_add_text(out, ",\"channel\":");
+	raw_add_string(out, span_of(session->channel ? session->channel : "voice"));
+	buf_add_text(out, ",\"status\":");
+	raw_add_string(out, span_of(processing ? "processing" : session->status));
+	buf_add_text(out, ",\"variables\":");
+	buf_add_span(out, session_variables(session));
+	buf_add_text(out, ",\"telephony\":{\"callId\":");
+	add_name(out, session->call_id, "genesys_call_", session->number);
+	if (session->telephony[0]) {
+		buf_add_text(out, ",\"status\":");
+		raw_add_string(out, span_of(session->telephony));
+	}
+	add_transfer_id(out, session);
+	buf_add_text(out, "}}");
+	return true;
+}
+
+/* What the update asks of the telephony; false when it asks for something we do not know. */
+static bool wants_transfer(struct json_object *body, bool *ret_transfer)
+{
+	struct json_object *telephony;
+	*ret_transfer = false;
+	if (!json_object_object_get_ex(body, "telephony", &telephony))
+		return true;
+	const char *action = text_of(telephony, "action");
+	*ret_transfer = action && strcmp(action, "transfer") == 0;
+	return !action || *ret_transfer;
+}
+
+static int store_variables(struct session *session, const struct api_request *request)
+{
+	struct json_object *variables;
+	if (!request->variables.p)
+		return 0;
+	const int r = session_set_variables(session, request->variables);
+	if (r < 0 || !json_object_object_get_ex(request->body, "variables", &variables))
+		return r;
+	return session_set_text(&session->target, text_of(variables, "transferTarget"));
+}
+
+static bool update(struct world *world, const struct api_request *request, struct reply *reply)
+{
+	struct session *session = request->session;
+	bool transfer;
+	if (!wants_transfer(request->body, &transfer)) {
+		reply_problem(reply, 422, "unknown_action", "telephony.action is not known");
+		return false;
+	}
+	if (store_variables(session, request) < 0) {
+		reply_problem(reply, 503, "out_of_memory", NULL);
+		return false;
+	}
+	if (transfer) {
+		session->transfer_id = ++world->transfers;
+		session_set_word(session->status, world->settings.transfer_session);
+		session_set_word(session->telephony, world->settings.transfer_status);
+	}
+	reply->status = 200;
+	buf_add_text(&reply->body, "{\"sessionId\":");
+	raw_add_string(&reply->body, span_of(session->id));
+	buf_add_text(&reply->body, ",\"status\":");
+	raw_add_string(&reply->body, span_of(session->status));
+	buf_add_text(&reply->body, ",\"telephony\":{\"status\":");
+	raw_add_string(&reply->body, span_of(session->telephony));
+	add_transfer_id(&reply->body, session);
+	buf_add_text(&reply->body, "}}");
+	return true;
+}
+
+/* Spreads the counter over 64 bits (splitmix64), so that ids look like the vendor's and never repeat. */
+static uint64_t scatter(uint64_t n)
+{
+	n *= 0x9e3779b97f4a7c15U;
+	n = (n ^ n >> 30) * 0xbf58476d1ce4e5b9U;
+	n = (n ^ n >> 27) * 0x94d049bb133111ebU;
+	return n ^ n >> 31;
+}
+
+static void add_execution(const struct settings *settings, const struct execution *execution, struct reply *reply)
+{
+	struct buf *out = &reply->body;
+	reply->status = 200;
+	buf_add_format(out, "{\"flowExecutionId\":\"exec_%016llx\",\"status\":",
+		       (unsigned long long)scatter(execution->number));
+	raw_add_string(out, span_of(settings->flow_status));
+	buf_add_text(out, ",\"result\":{\"action\":\"transfer_to_genesis\",\"targetQueue\":");
+	if (execution->target)
+		raw_add_string(out, span_of(execution->target));
+	else
+		buf_add_text(out, "null");
+	if (strcmp(settings->flow_media, "none") != 0) {
+		buf_add_text(out, ",\"mediaStreamStatus\":");
+		raw_add_string(out, span_of(settings->flow_media));
+	}
+	buf_add_text(out, ",\"agentWaitTime\":2.4}}");
+}
+
+static bool trigger(struct world *world, const struct api_request *request, struct reply *reply)
+{
+	struct session *session = request->session;
+	const char *key = request->key && !world->settings.keys_ignored ? request->key : "";
+	const struct execution *execution = *key ? session_execution(session, key) : NULL;
+	if (execution) {
+		session->replayed++;
+		world->book.replayed++;
+		add_execution(&world->settings, execution, reply);
+		return false;
+	}
+	execution = session_add_execution(session, key, world->executions + 1);
+	if (!execution) {
+		reply_problem(reply, 503, "out_of_memory", NULL);
+		return false;
+	}
+	world->executions++;
+	session_set_word(session->status, world->settings.flow_session);
+	session_set_word(session->telephony, world->settings.flow_media);
+	add_execution(&world->settings, execution, reply);
+	return true;
+}
+
+bool api_execute(struct world *world, const struct api_request *request, const struct instant *now, struct reply *reply)
+{
+	if (request->stage == STAGE_LOGIN)
+		return login(world, request, now, reply);
+	if (request->stage == STAGE_FETCH)
+		be_born(world, request->session);
+	if (!request->session->exists) {
+		reply_problem(reply, 404, "session_not_found", NULL);
+		return false;
+	}
+	if (refuse_locked(world, request, now, reply))
+		return false;
+	switch (request->stage) {
+	case STAGE_FETCH:
+		return fetch(request->session, now->mono, reply);
+	case STAGE_UPDATE:
+		return update(world, request, reply);
+	default:
+		return trigger(world, request, reply);
+	}
+}

@@ -1,0 +1,502 @@
+/* dispatch - jobs walk through their calls: the state machine orders, this file carries out and feeds the replies back
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "worker/cognigy.h"
+#include "worker/worker.h"
+
+#define CALLS_PER_HANDOFF 3
+
+static void carry_out(struct job *job, struct handoff_order order);
+
+static struct handoff_order feed(struct job *job, const struct handoff_event *event)
+{
+	struct worker *w = job->worker;
+	return handoff_feed(&job->handoff, event, &w->policy, &w->now, worker_random(w));
+}
+
+/* Out of every list of the tenant's; its session is free again. */
+static void leave_tenant(struct job *job)
+{
+	struct tenant *t = job->tenant;
+	if (job->place == JOB_HELD)
+		heap_remove(&t->held, &job->held);
+	if (job->place == JOB_RUNNING || job->place == JOB_HELD)
+		roster_release(t->roster, &job->turn);
+	else if (job->place == JOB_WAITING)
+		roster_remove(t->roster, &job->turn);
+	job->place = JOB_NOWHERE;
+}
+
+static void forget(struct worker *w, struct job *job)
+{
+	w->job_memory -= job_memory(job);
+	if (job->partition)
+		partition_drop(job->partition, job);
+	job_free(job);
+}
+
+void dispatch_enqueue(struct worker *w, struct job *job)
+{
+	(void)w;
+	job->place = JOB_WAITING;
+	if (roster_add(job->tenant->roster, &job->turn) == 0)
+		return;
+	job->place = JOB_NOWHERE;
+	worker_fail(w, "out of memory");
+}
+
+/* ---- the end of a job: records for the outlet ---- */
+
+static void count_outcome(struct worker *w, const struct job *job)
+{
+	const struct handoff *h = &job->handoff;
+	const char *const labels[] = { job->tenant ? tenant_name(job->tenant) : "", status_name(h->status),
+				       reason_name(h->reason) };
+	metric_add(metrics_series(w->metrics, METRIC_OUTCOMES, labels), 1);
+	metric_observe(metrics_plain(w->metrics, METRIC_HANDOFF_SECONDS),
+		       (double)(w->now.unix_ms - h->history.progress.requested_at_ms) / 1000.0);
+	const struct log_subject subject = job_subject(job);
+	const bool is_trouble = h->status == STATUS_FAILED || h->status == STATUS_EXPIRED;
+	log_write(is_trouble ? LOG_WARN : LOG_DEBUG, &subject, "%s (%s)", status_name(h->status),
+		  reason_name(h->reason));
+}
+
+static void count_retry(struct worker *w, const struct job *job)
+{
+	const enum reason reason = job->handoff.history.reason;
+	const char *const labels[] = { reason == REASON_COUNT ? "worker.stopping" : reason_name(reason) };
+	metric_add(metrics_series(w->metrics, METRIC_RETRIES, labels), 1);
+}
+
+static struct outcome outcome_of(const struct worker *w, const struct job *job, const char *event_id)
+{
+	const struct handoff *h = &job->handoff;
+	struct outcome outcome = {
+		.status = h->status,
+		.reason = h->reason,
+		.retryable = h->retryable,
+		.cancel_requested = h->cancel_asked && h->status != STATUS_CANCELLED,
+		.transfer = &h->transfer,
+		.error = &h->error,
+		.finished_at_ms = w->now.unix_ms,
+		.default_tenant = job->tenant ? tenant_name(job->tenant) : NULL,
+		.source = w->event_source,
+		.instance = w->settings->kafka.instance,
+		.version = HANDOFF_VERSION,
+		.event_id = event_id,
+	};
+	for (size_t i = 0; i < STAGE_COUNT; i++)
+		outcome.stage_ms[i] = h->stage_ms[i];
+	return outcome;
+}
+
+/* The event's id is the source record's place: the same outcome written twice has the same id. */
+static void write_event_id(struct buf *out, const struct history *history)
+{
+	origin_write(out, &history->origin);
+	if (history->replay > 0)
+		buf_add_format(out, ".r%d", history->replay);
+}
+
+static bool build_outcome(struct worker *w, const struct job *job, struct record **ret_first,
+			  struct record **ret_second)
+{
+	struct buf id;
+	buf_init(&id, 512);
+	write_event_id(&id, &job->handoff.history);
+	const struct outcome outcome = outcome_of(w, job, buf_text(&id));
+	const struct handoff *h = &job->handoff;
+	*ret_first = outcome_record(w->settings->kafka.outcomes, job->record, &job->request, &h->history, &outcome);
+	const bool is_dead = reason_is_dead_letter(h->reason);
+	if (is_dead)
+		*ret_second = dead_letter_record(w->settings->kafka.dead_letters, job->record, &job->request,
+						 &h->history, &outcome);
+	buf_fini(&id);
+	return *ret_first && (*ret_second || !is_dead);
+}
+
+static bool build_retry(struct worker *w, const struct job *job, struct record **ret_first)
+{
+	*ret_first = history_retry_record(job->record, w->settings->kafka.retry, job->request.handoff_id,
+					  job->request.batch_id, &job->handoff.history);
+	return *ret_first != NULL;
+}
+
+/* Hands the job's end to the outlet; false when there is no memory to say it with (nothing was changed). */
+static bool report(struct worker *w, struct job *job)
+{
+	struct record *first = NULL;
+	struct record *second = NULL;
+	const bool is_parked = job->handoff.step == HANDOFF_PARKED;
+	const bool is_silent = job->request.is_cancel && job->handoff.step == HANDOFF_WAITING;
+	const bool ok = is_silent || (is_parked ? build_retry(w, job, &first) : build_outcome(w, job, &first, &second));
+	if (ok && outlet_add(w->outlet, job->partition, job->record->offset, first, second, w->now.mono) == 0) {
+		if (is_parked)
+			count_retry(w, job);
+		else if (!is_silent)
+			count_outcome(w, job);
+		return true;
+	}
+	record_free(first);
+	record_free(second);
+	return false;
+}
+
+void dispatch_finish(struct worker *w, struct job *job)
+{
+	if (job->partition && !report(w, job)) {
+		job->next_unreported = w->unreported;
+		w->unreported = job;
+		return;
+	}
+	if (!job->partition)
+		w->orphans--;
+	forget(w, job);
+}
+
+void dispatch_report_again(struct worker *w)
+{
+	struct job *job = w->unreported;
+	w->unreported = NULL;
+	while (job) {
+		struct job *next = job->next_unreported;
+		dispatch_finish(w, job);
+		job = next;
+	}
+}
+
+/* ---- calls ---- */
+
+static void count_call(struct worker *w, const struct job *job, const struct reply *reply)
+{
+	char code[16];
+	snprintf(code, sizeof(code), "%d", reply->http_status);
+	const char *const labels[] = { tenant_name(job->tenant), stage_name(reply->stage),
+				       reply->http_status ? code : fault_name(reply->kind) };
+	metric_add(metrics_series(w->metrics, METRIC_UPSTREAM_REQUESTS, labels), 1);
+	const char *const stage[] = { stage_name(reply->stage) };
+	metric_observe(metrics_series(w->metrics, METRIC_UPSTREAM_SECONDS, stage),
+		       (double)reply->elapsed / (double)USEC_PER_SEC);
+	if (reply->kind == FAULT_RATE_LIMITED && reply->retry_after_ms >= 0)
+		metric_observe(metrics_plain(w->metrics, METRIC_RETRY_AFTER_SECONDS),
+			       (double)reply->retry_after_ms / 1000.0);
+	if (reply->kind == FAULT_NONE && reply->stage == STAGE_FETCH && reply->session.status == SESSION_UNKNOWN)
+		metric_add(metrics_plain(w->metrics, METRIC_UNKNOWN_SESSION_STATUS), 1);
+}
+
+/* The update's body is made at once, while the fetched session is still at hand: a PUT never carries a stale copy. */
+static bool write_body(struct job *job, const struct handoff_order *order, const struct reply *reply, int *ret_error)
+{
+	const struct settings_tenant *settings = job->tenant->settings;
+	*ret_error = 0;
+	if (order->fresh_token)
+		return true; /* the same call again, with the body it had */
+	if (order->kind == ORDER_UPDATE)
+		*ret_error = cognigy_write_update(settings, &job->request, &job->handoff.history,
+						  reply->session.variables, &job->body);
+	else if (order->kind == ORDER_TRIGGER)
+		*ret_error = cognigy_write_trigger(settings, &job->request, &job->body);
+	return *ret_error == 0;
+}
+
+static void on_reply(void *arg, const struct http_reply *http);
+
+static bool start_call(struct job *job, enum stage stage)
+{
+	struct worker *w = job->worker;
+	const struct cognigy_call call = {
+		.stage = stage,
+		.request = &job->request,
+		.history = &job->handoff.history,
+		.authorization = token_cache_header(job->tenant->token, w->now.mono, &job->token_serial),
+		.time_left = clock_mono_at(&w->now, job->handoff.history.deadline_ms) - w->now.mono,
+	};
+	if (!call.authorization || !tenant_may_call(job->tenant, w->now.mono))
+		return false;
+	job->call = cognigy_start(job->tenant->http, job->tenant->settings, &call, &job->body, on_reply, job);
+	job->calling = stage;
+	job->call_ends_at_ms = w->now.unix_ms + cognigy_timeout(job->tenant->settings, &call) / USEC_PER_MSEC + 1;
+	job->place = JOB_RUNNING;
+	return job->call != NULL;
+}
+
+/* While we leave, no further call is begun: what has made progress is parked with it. */
+static bool is_leaving(const struct job *job)
+{
+	const struct worker *w = job->worker;
+	return w->leaving != LEAVING_NOT || !job->partition || (w->stopping && w->now.mono >= w->stop_calls_by);
+}
+
+static void hold(struct job *job)
+{
+	const struct handoff_event event = { .kind = HANDOFF_HELD };
+	const struct handoff_event abandon = { .kind = HANDOFF_ABANDON };
+	const struct handoff_order order = feed(job, &event);
+	carry_out(job, is_leaving(job) ? feed(job, &abandon) : order);
+}
+
+static void end_unmergeable(struct job *job, int error)
+{
+	const struct reply reply = {
+		.stage = STAGE_FETCH,
+		.kind = FAULT_PERMANENT,
+		.reason = REASON_BAD_RESPONSE,
+		.budget = BUDGET_COUNT,
+		.retry_after_ms = -1,
+		.code = "UNMERGEABLE",
+		.message = "the session's variables cannot be merged faithfully: a name stands in them twice",
+	};
+	struct reply copy = reply;
+	if (error != -EINVAL)
+		snprintf(copy.message, sizeof(copy.message), "the merged variables are too large");
+	const struct handoff_event event = { .kind = HANDOFF_UNSENDABLE, .reply = &copy };
+	carry_out(job, feed(job, &event));
+}
+
+static void call_ordered(struct job *job, struct handoff_order order, const struct reply *reply)
+{
+	static const enum stage stages[] = {
+		[ORDER_FETCH] = STAGE_FETCH, [ORDER_UPDATE] = STAGE_UPDATE, [ORDER_TRIGGER] = STAGE_TRIGGER
+	};
+	int error;
+	if (!write_body(job, &order, reply, &error))
+		end_unmergeable(job, error);
+	else if (is_leaving(job) || !start_call(job, stages[order.kind]))
+		hold(job);
+}
+
+static void wait_again(struct job *job)
+{
+	struct tenant *t = job->tenant;
+	if (handoff_is_held(&job->handoff)) {
+		job->place = JOB_HELD;
+		if (heap_push(&t->held, &job->held, job->handoff.history.deadline_ms, 0) == 0)
+			return;
+		worker_fail(job->worker, "out of memory");
+		return;
+	}
+	leave_tenant(job);
+	dispatch_enqueue(job->worker, job);
+}
+
+static void carry_out_reply(struct job *job, struct handoff_order order, const struct reply *reply)
+{
+	switch (order.kind) {
+	case ORDER_NOTHING:
+		break;
+	case ORDER_FETCH:
+	case ORDER_UPDATE:
+	case ORDER_TRIGGER:
+		call_ordered(job, order, reply);
+		break;
+	case ORDER_WAIT:
+		wait_again(job);
+		break;
+	case ORDER_PARK:
+	case ORDER_FINISH:
+		leave_tenant(job);
+		dispatch_finish(job->worker, job);
+		break;
+	}
+}
+
+static void carry_out(struct job *job, struct handoff_order order)
+{
+	carry_out_reply(job, order, NULL);
+}
+
+static void on_reply(void *arg, const struct http_reply *http)
+{
+	struct job *job = arg;
+	struct worker *w = job->worker;
+	const struct reply_facts facts = cognigy_facts(job->calling, http);
+	const struct session_reader reader = {
+		.handoff_id = job->request.handoff_id,
+		.history = &job->handoff.history,
+		.queue_id = job->request.queue_id,
+		.marker_variable = job->tenant->settings->marker_variable,
+	};
+	struct reply reply;
+	job->call = NULL;
+	w->now = clock_read();
+	reply_read(&facts, &reader, w->now.unix_ms, &reply);
+	count_call(w, job, &reply);
+	tenant_hear(job->tenant, &reply, job->token_serial, &w->now);
+	if (!job->partition) {
+		/* Its partition has left: the end of the call frees the session, and that is all. */
+		leave_tenant(job);
+		dispatch_finish(w, job);
+		return;
+	}
+	const struct handoff_event event = {
+		.kind = HANDOFF_REPLY,
+		.reply = &reply,
+		.missing_scopes = token_cache_missing_scopes(job->tenant->token),
+	};
+	carry_out_reply(job, feed(job, &event), &reply);
+}
+
+/* ---- turns ---- */
+
+static void start(struct job *job)
+{
+	const struct handoff_event event = { .kind = HANDOFF_START };
+	carry_out(job, feed(job, &event));
+}
+
+/* The next to run: first those that have already changed their session. NULL: nobody. */
+static struct job *next_job(struct worker *w, struct tenant *t)
+{
+	struct heap_link *held = heap_pop(&t->held);
+	if (held)
+		return CONTAINER_OF(held, struct job, held);
+	struct roster_entry *entry = roster_take(t->roster);
+	if (!entry)
+		return NULL;
+	limiter_take(&t->limiter, CALLS_PER_HANDOFF, w->now.mono);
+	return CONTAINER_OF(entry, struct job, turn);
+}
+
+static void start_tenant(struct worker *w, struct tenant *t)
+{
+	/* A job that cannot be started after all waits again: no more rounds than there are jobs. */
+	for (size_t n = roster_waiting(t->roster) + t->held.count; n > 0 && tenant_may_start(t, w->now.mono); n--) {
+		struct job *job = next_job(w, t);
+		if (!job)
+			return;
+		const size_t open = http_in_flight(t->http);
+		job->place = JOB_RUNNING;
+		gate_started(&t->gate, w->now.mono);
+		breaker_started(&t->breaker, w->now.mono);
+		start(job);
+		if (http_in_flight(t->http) == open) /* a probe that made no call decides nothing */
+			breaker_undecided(&t->breaker, w->now.mono);
+	}
+}
+
+static bool may_start(const struct worker *w)
+{
+	return w->leaving == LEAVING_NOT && !w->stopping && !w->unproven && w->topics_fit;
+}
+
+void dispatch_start_ready(struct worker *w)
+{
+	for (size_t i = 0; i < w->tenant_count && may_start(w); i++)
+		start_tenant(w, &w->tenants[i]);
+}
+
+static void expire(struct worker *w, struct job *job)
+{
+	const struct handoff_event event = {
+		.kind = HANDOFF_EXPIRE,
+		.unreachable = job->handoff.history.deadline_ms > w->now.unix_ms,
+	};
+	carry_out(job, feed(job, &event));
+}
+
+/* Nothing of this tenant can start before this: whose deadline is earlier is told now. */
+static int64_t hopeless_until(const struct worker *w, const struct tenant *t)
+{
+	if (!gate_is_closed(&t->gate, w->now.mono))
+		return w->now.unix_ms;
+	return clock_unix_at(&w->now, t->gate.opens_at);
+}
+
+void dispatch_expire(struct worker *w)
+{
+	if (w->leaving != LEAVING_NOT)
+		return;
+	for (size_t i = 0; i < w->tenant_count; i++) {
+		struct tenant *t = &w->tenants[i];
+		const int64_t until = hopeless_until(w, t);
+		for (struct roster_entry *e = roster_expired(t->roster, until); e; e = roster_expired(t->roster, until))
+			expire(w, CONTAINER_OF(e, struct job, turn));
+		while (heap_top(&t->held) && heap_top(&t->held)->key <= until)
+			expire(w, CONTAINER_OF(heap_top(&t->held), struct job, held));
+	}
+}
+
+static usec_t sooner(usec_t a, usec_t b)
+{
+	return a < b ? a : b;
+}
+
+usec_t dispatch_wait(const struct worker *w)
+{
+	usec_t next = USEC_NEVER;
+	for (size_t i = 0; i < w->tenant_count; i++) {
+		const struct tenant *t = &w->tenants[i];
+		const bool wants = roster_waiting(t->roster) > 0 || heap_top(&t->held);
+		if (wants && may_start(w) && tenant_ready_at(t, w->now.mono) > w->now.mono)
+			next = sooner(next, tenant_ready_at(t, w->now.mono));
+		next = sooner(next, clock_mono_at(&w->now, roster_next_deadline(t->roster)));
+		if (heap_top(&t->held))
+			next = sooner(next, clock_mono_at(&w->now, heap_top(&t->held)->key));
+	}
+	if (next == USEC_NEVER)
+		return USEC_NEVER;
+	return next > w->now.mono ? next - w->now.mono : 0;
+}
+
+/* ---- giving up ---- */
+
+static void abandon(struct job *job)
+{
+	const struct handoff_event event = { .kind = HANDOFF_ABANDON, .call_ends_at_ms = job->call_ends_at_ms };
+	if (job->call) {
+		http_cancel(job->tenant->http, job->call);
+		job->call = NULL;
+		breaker_undecided(&job->tenant->breaker, job->worker->now.mono);
+	}
+	carry_out(job, feed(job, &event));
+}
+
+void dispatch_cancel(struct worker *w, struct job *job)
+{
+	const struct handoff_event event = { .kind = HANDOFF_CANCEL };
+	const struct handoff_order order = feed(job, &event);
+	(void)w;
+	if (order.kind != ORDER_FINISH)
+		return;
+	if (job->place == JOB_PARKED) {
+		parking_remove(&job->partition->parking, &job->parked);
+		job->place = JOB_NOWHERE;
+	}
+	carry_out(job, order);
+}
+
+void dispatch_abandon_all(struct worker *w)
+{
+	for (size_t i = 0; i < w->partition_count; i++)
+		for (struct job *job = w->partitions[i]->jobs, *next; job; job = next) {
+			next = job->next;
+			if (job->place == JOB_RUNNING || job->place == JOB_HELD)
+				abandon(job);
+		}
+}
+
+size_t dispatch_busy(const struct worker *w)
+{
+	size_t busy = 0;
+	for (size_t i = 0; i < w->tenant_count; i++)
+		busy += roster_running(w->tenants[i].roster);
+	return busy - w->orphans;
+}
+
+void dispatch_orphan(struct worker *w, struct job *job)
+{
+	if (job->place == JOB_RUNNING) {
+		partition_drop(job->partition, job);
+		w->orphans++;
+		return;
+	}
+	if (job->place == JOB_PARKED)
+		parking_remove(&job->partition->parking, &job->parked);
+	else if (job->place != JOB_NOWHERE)
+		leave_tenant(job);
+	forget(w, job);
+}

@@ -1,0 +1,248 @@
+/* intake - records become jobs: read what there is room for, reject what cannot be read, park what is not due */
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "worker/worker.h"
+
+/* Records taken from one partition before the next one has its turn. */
+#define READ_AT_ONCE 64
+
+static bool memory_is_full(const struct worker *w)
+{
+	return w->job_memory + outlet_memory(w->outlet) >= (size_t)w->settings->worker.memory_mb << 20;
+}
+
+static bool may_read(const struct worker *w)
+{
+	return w->leaving == LEAVING_NOT && !w->stopping && w->topics_fit && !memory_is_full(w);
+}
+
+static const char *tenant_named(const struct worker *w, const char *name, struct tenant **ret)
+{
+	*ret = NULL;
+	if (!name && w->tenant_count > 1)
+		return "the field `tenant` is missing: there are several tenants";
+	if (!name) {
+		*ret = &w->tenants[0];
+		return NULL;
+	}
+	for (size_t i = 0; i < w->tenant_count; i++)
+		if (strcmp(tenant_name(&w->tenants[i]), name) == 0)
+			*ret = &w->tenants[i];
+	return *ret ? NULL : "there is no tenant of that name";
+}
+
+static void reject(struct worker *w, struct job *job, enum reason reason, const char *message)
+{
+	const struct log_subject subject = job_subject(job);
+	log_write(LOG_WARN, &subject, "rejected (%s): %s", reason_name(reason), message);
+	handoff_finish_unstarted(&job->handoff, reason, message);
+	dispatch_finish(w, job);
+}
+
+void intake_park(struct worker *w, struct job *job)
+{
+	struct partition *p = job->partition;
+	job->due = clock_mono_at(&w->now, job->handoff.history.not_before_ms);
+	job->place = JOB_PARKED;
+	if (parking_add(&p->parking, &job->parked, job->due) < 0) {
+		job->place = JOB_NOWHERE;
+		worker_fail(w, "out of memory");
+	}
+}
+
+/* A request that was seen before, from another record; what comes back by itself (retries, replays) is none. */
+static bool is_duplicate(struct worker *w, const struct job *job)
+{
+	const struct history *h = &job->handoff.history;
+	return !job->partition->is_retry && h->replay == 0 &&
+	       dedupe_seen(w->dedupe, tenant_name(job->tenant), job->request.session_id, job->request.handoff_id,
+			   &h->origin, w->now.mono);
+}
+
+/* A request's lane is its topic's place in the list; a retry keeps its origin's. */
+static int32_t lane_of(const struct worker *w, const struct history *history)
+{
+	for (size_t i = 0; i < w->settings->kafka.requests.count; i++)
+		if (strcmp(w->settings->kafka.requests.items[i], history->origin.topic) == 0)
+			return (int32_t)i;
+	return 0;
+}
+
+static void place(struct worker *w, struct job *job)
+{
+	struct tenant *tenant;
+	const char *unknown = tenant_named(w, job->request.tenant, &tenant);
+	job->tenant = tenant;
+	if (unknown) {
+		reject(w, job, job->request.tenant ? REASON_UNKNOWN_TENANT : REASON_INVALID, unknown);
+		return;
+	}
+	if (job->request.is_cancel) {
+		cancel_take(w, job);
+		return;
+	}
+	const bool is_twin = is_duplicate(w, job);
+	if (is_twin || (job->handoff.history.resume != RESUME_VERIFY && cancel_awaits(w, job))) {
+		handoff_finish_unstarted(&job->handoff, is_twin ? REASON_DUPLICATE : REASON_CANCELLED, "");
+		dispatch_finish(w, job);
+		return;
+	}
+	job->turn.lane = lane_of(w, &job->handoff.history);
+	job->turn.priority = job->request.priority;
+	job->turn.deadline_ms = job->handoff.history.deadline_ms;
+	job->turn.session_id = job->request.session_id;
+	if (job->partition->is_retry)
+		intake_park(w, job);
+	else
+		dispatch_enqueue(w, job);
+}
+
+/* One record of partition `p`, whose offset was opened. Takes it over. */
+static void take(struct worker *w, struct partition *p, struct record *record)
+{
+	struct fault fault = { 0 };
+	struct history history;
+	struct job *job = job_new(record);
+	if (!job) {
+		worker_fail(w, "out of memory");
+		return;
+	}
+	const int r = request_read(record, &w->limits, w->now.unix_ms, &job->request, &history, &fault);
+	handoff_init(&job->handoff, &history);
+	job->worker = w;
+	partition_adopt(p, job);
+	w->job_memory += job_memory(job);
+	if (p->requests)
+		metric_add(p->requests, 1);
+	if (r == -ENOMEM)
+		worker_fail(w, "out of memory");
+	else if (r < 0)
+		reject(w, job, REASON_INVALID, fault.message);
+	else
+		place(w, job);
+}
+
+static void count_lost(struct worker *w, struct partition *p, int64_t offset)
+{
+	const int64_t lost = offset - offsets_next(p->offsets);
+	p->was_reset = false;
+	if (lost <= 0)
+		return;
+	const struct log_subject subject = { .topic = p->topic, .partition = p->number, .offset = offset };
+	const char *const labels[] = { p->topic };
+	metric_add(metrics_series(w->metrics, METRIC_RECORDS_LOST, labels), (double)lost);
+	log_write(LOG_ERROR, &subject,
+		  "%lld records were removed by the topic's retention before they were read; going on at the earliest",
+		  (long long)lost);
+}
+
+/* Opens the record's offset; true when the record is to be handled. */
+static bool open_offset(struct worker *w, struct partition *p, int64_t offset)
+{
+	if (p->was_reset)
+		count_lost(w, p, offset);
+	const int64_t base = offsets_base(p->offsets);
+	const int r = offsets_open(p->offsets, offset);
+	p->dirty = p->dirty || offsets_base(p->offsets) != base;
+	if (r == 0)
+		return true;
+	if (r != -EEXIST && r != -EALREADY)
+		/* There was room for it (partition_has_room), so this is memory. */
+		worker_fail(w, "out of memory");
+	return false;
+}
+
+static void reach(struct worker *w, struct partition *p, int64_t end)
+{
+	if (p->was_reset)
+		count_lost(w, p, end);
+	const int64_t base = offsets_base(p->offsets);
+	if (offsets_reach(p->offsets, end) < 0)
+		return;
+	p->dirty = p->dirty || offsets_base(p->offsets) != base;
+	p->read_to_end = true;
+}
+
+/* Reads from one partition; false when it has nothing more at hand (or no room). */
+static bool read_some(struct worker *w, size_t index)
+{
+	struct partition *p = w->partitions[index];
+	for (int i = 0; i < READ_AT_ONCE; i++) {
+		struct kafka_read read;
+		if (!partition_has_room(p, (size_t)w->settings->worker.window)) {
+			p->read_to_end = true; /* as far as there is room: what is due may not wait for more */
+			return false;
+		}
+		kafka_consumer_read(w->consumer, index, &read);
+		if (read.kind == KAFKA_READ_NOTHING)
+			return false;
+		if (read.kind == KAFKA_READ_END)
+			reach(w, p, read.offset);
+		else if (read.kind == KAFKA_READ_RESET)
+			p->was_reset = true;
+		else if (open_offset(w, p, read.record->offset))
+			take(w, p, read.record);
+		else
+			record_free(read.record);
+	}
+	return true;
+}
+
+void intake_read(struct worker *w)
+{
+	w->more_to_read = false;
+	for (size_t i = 0; i < w->partition_count && may_read(w); i++)
+		w->more_to_read |= read_some(w, (w->read_from + i) % w->partition_count);
+	if (w->partition_count > 0)
+		w->read_from = (w->read_from + 1) % w->partition_count;
+}
+
+bool intake_has_more(const struct worker *w)
+{
+	return w->more_to_read && may_read(w);
+}
+
+static void wake(struct worker *w, struct job *job)
+{
+	struct progress *progress = &job->handoff.history.progress;
+	job->place = JOB_NOWHERE;
+	if (job->request.is_cancel) {
+		cancel_expire(w, job);
+		return;
+	}
+	metric_observe(metrics_plain(w->metrics, METRIC_RETRY_LATENESS_SECONDS),
+		       (double)(w->now.mono - job->due) / (double)USEC_PER_SEC);
+	if (job->record->timestamp_ms > 0 && w->now.unix_ms > job->record->timestamp_ms)
+		progress->parked_ms += w->now.unix_ms - job->record->timestamp_ms;
+	dispatch_enqueue(w, job);
+}
+
+static bool may_wake(const struct worker *w, const struct partition *p)
+{
+	return p->read_to_end && w->leaving == LEAVING_NOT && !w->stopping;
+}
+
+void intake_wake_parked(struct worker *w)
+{
+	for (size_t i = 0; i < w->partition_count; i++) {
+		struct partition *p = w->partitions[i];
+		if (!may_wake(w, p))
+			continue;
+		for (struct parked *at = parking_take_due(&p->parking, w->now.mono); at;
+		     at = parking_take_due(&p->parking, w->now.mono))
+			wake(w, CONTAINER_OF(at, struct job, parked));
+	}
+}
+
+usec_t intake_wait(const struct worker *w)
+{
+	usec_t next = USEC_NEVER;
+	for (size_t i = 0; i < w->partition_count; i++)
+		if (may_wake(w, w->partitions[i]) && parking_next_due(&w->partitions[i]->parking) < next)
+			next = parking_next_due(&w->partitions[i]->parking);
+	if (next == USEC_NEVER)
+		return USEC_NEVER;
+	return next > w->now.mono ? next - w->now.mono : 0;
+}

@@ -1,0 +1,51 @@
+/*
+ * partition - one partition of the present assignment: what of it is in our hands
+ *
+ * Lives from its assignment to its release; everything that points here is taken away at the release (partition_free()
+ * orphans what still runs). One thread.
+ */
+#ifndef HANDOFF_PARTITION_H
+#define HANDOFF_PARTITION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "handoff/macros.h"
+#include "rules/metrics.h"
+#include "rules/offsets.h"
+#include "rules/parking.h"
+#include "worker/job.h"
+
+/* The most offsets between a partition's base and its newest record: memory, a bit each. */
+#define PARTITION_SPAN_MAX ((size_t)1 << 20)
+
+struct partition {
+	const char *topic;
+	int32_t number;
+	bool is_retry;
+	int32_t lane; /* of a request topic: its place in the list */
+	struct offsets *offsets;
+	struct parking parking;
+	bool read_to_end; /* since the assignment; nothing parked is dispatched before: a cancel may stand behind */
+	bool was_reset;   /* retention took the position; the next record tells how much was lost */
+	bool dirty;       /* done marks that no batch carries yet */
+	struct job *jobs; /* every job that came from here */
+	size_t job_count;
+	struct metric_series *requests; /* counter of its topic; NULL for the retry topic */
+};
+
+/* Begins at `committed` with the done map in `metadata` (ignored when it does not fit). `window`: the span offsets may
+ * cover. NULL when out of memory. */
+struct partition *partition_new(const char *topic, int32_t number, int64_t start, const char *metadata,
+				size_t window) MUST_CHECK;
+/* No job may be left inside. */
+struct partition *partition_free(struct partition *p);
+
+void partition_adopt(struct partition *p, struct job *job);
+void partition_drop(struct partition *p, struct job *job);
+
+/* May another record be read? Bounded so that the done map always fits into a commit's metadata. */
+bool partition_has_room(const struct partition *p, size_t window);
+
+#endif

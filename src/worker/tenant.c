@@ -1,0 +1,150 @@
+#include "worker/tenant.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "rules/retry_after.h"
+
+#define CALLS_PER_HANDOFF 3
+#define GATE_BASE_MS      1000
+#define GATE_MAX_MS       60000
+
+static void note_login(const struct tenant *t, const char *result)
+{
+	const char *const labels[] = { tenant_name(t), result };
+	metric_add(metrics_series(t->metrics, METRIC_TOKEN_LOGINS, labels), 1);
+}
+
+static void on_login(void *arg, bool ok, const struct fault *fault)
+{
+	struct tenant *t = arg;
+	const struct log_subject subject = { .tenant = tenant_name(t), .partition = -1, .offset = -1 };
+	note_login(t, ok ? "ok" : fault_name(fault->kind));
+	if (ok && t->login_said)
+		log_write(LOG_INFO, &subject, "logged in again");
+	else if (ok)
+		log_write(LOG_DEBUG, &subject, "logged in");
+	else if (!t->login_said)
+		log_write(LOG_WARN, &subject, "%s; handoffs wait, trying again", fault->message);
+	t->login_said = !ok;
+}
+
+int tenant_init(struct tenant *t, const struct settings_tenant *settings, struct loop *loop, struct metrics *metrics,
+		usec_t now, struct fault *fault)
+{
+	*t = (struct tenant){ .settings = settings, .metrics = metrics };
+	heap_init(&t->held);
+	gate_init(&t->gate);
+	breaker_init(&t->breaker, (int32_t)settings->breaker_failures, settings->breaker_open_ms * USEC_PER_MSEC);
+	limiter_init(&t->limiter, settings->requests_per_second, (double)settings->burst, now);
+	const struct http_options options = {
+		.max_in_flight = (size_t)settings->max_in_flight + 1, /* one more for the login */
+		.max_body_bytes = (size_t)settings->max_body_bytes,
+		.connect_timeout = settings->connect_timeout_ms * USEC_PER_MSEC,
+		.ca_file = settings->ca_file,
+		.client_cert = settings->client_cert,
+		.client_key = settings->client_key,
+		.user_agent = "handoffd/" HANDOFF_VERSION,
+	};
+	t->http = http_new(loop, &options, fault);
+	if (!t->http)
+		return -EINVAL;
+	t->roster = roster_new();
+	t->token = token_cache_new(t->http, settings, on_login, t);
+	if (!t->roster || !t->token)
+		return fault_set(fault, -ENOMEM, FAULT_OURS, "out of memory");
+	return 0;
+}
+
+void tenant_fini(struct tenant *t)
+{
+	t->token = token_cache_free(t->token);
+	t->roster = roster_free(t->roster);
+	t->http = http_free(t->http);
+	heap_fini(&t->held);
+}
+
+static bool has_token(const struct tenant *t, usec_t now)
+{
+	uint64_t serial;
+	return token_cache_header(t->token, now, &serial) != NULL;
+}
+
+bool tenant_may_call(const struct tenant *t, usec_t now)
+{
+	return has_token(t, now) && !gate_is_closed(&t->gate, now) && t->breaker.state != BREAKER_OPEN &&
+	       http_in_flight(t->http) < (size_t)t->settings->max_in_flight;
+}
+
+bool tenant_may_start(const struct tenant *t, usec_t now)
+{
+	return has_token(t, now) && gate_ready_at(&t->gate) <= now && breaker_allows(&t->breaker, now) &&
+	       limiter_ready_at(&t->limiter, CALLS_PER_HANDOFF, now) <= now &&
+	       http_in_flight(t->http) < (size_t)t->settings->max_in_flight;
+}
+
+usec_t tenant_ready_at(const struct tenant *t, usec_t now)
+{
+	usec_t at = gate_ready_at(&t->gate);
+	const usec_t breaker = breaker_ready_at(&t->breaker);
+	const usec_t limiter = limiter_ready_at(&t->limiter, CALLS_PER_HANDOFF, now);
+	if (!has_token(t, now) || http_in_flight(t->http) >= (size_t)t->settings->max_in_flight)
+		return USEC_NEVER;
+	if (breaker > at)
+		at = breaker;
+	return limiter > at ? limiter : at;
+}
+
+static void hear_rate_limit(struct tenant *t, const struct reply *reply, const struct instant *now)
+{
+	int64_t wait = reply->retry_after_ms;
+	if (wait < 0)
+		wait = back_off_ms(GATE_BASE_MS, GATE_MAX_MS, t->gate.failures + 1, 0);
+	gate_close(&t->gate, now->mono + wait * USEC_PER_MSEC, now->mono, (int32_t)http_in_flight(t->http));
+}
+
+void tenant_hear(struct tenant *t, const struct reply *reply, uint64_t token_serial, const struct instant *now)
+{
+	const enum breaker_state before = t->breaker.state;
+	switch (reply->kind) {
+	case FAULT_DEPENDENCY_DOWN:
+		breaker_failed(&t->breaker, now->mono);
+		break;
+	case FAULT_AUTH:
+		token_cache_refuse(t->token, token_serial);
+		breaker_failed(&t->breaker, now->mono);
+		break;
+	case FAULT_RATE_LIMITED:
+		hear_rate_limit(t, reply, now);
+		breaker_undecided(&t->breaker, now->mono);
+		break;
+	case FAULT_NONE:
+		gate_succeeded(&t->gate, now->mono);
+		breaker_succeeded(&t->breaker);
+		break;
+	default: /* somebody answered, or may have */
+		if (reply->http_status != 0)
+			breaker_succeeded(&t->breaker);
+		else
+			breaker_undecided(&t->breaker, now->mono);
+		break;
+	}
+	if (before == t->breaker.state)
+		return;
+	const struct log_subject subject = { .tenant = tenant_name(t), .partition = -1, .offset = -1 };
+	if (t->breaker.state == BREAKER_OPEN && before == BREAKER_CLOSED)
+		log_write(LOG_WARN, &subject, "circuit breaker opened: the %s call failed (%s)",
+			  stage_name(reply->stage), fault_name(reply->kind));
+	else if (t->breaker.state == BREAKER_CLOSED)
+		log_write(LOG_INFO, &subject, "circuit breaker closed");
+}
+
+const char *tenant_obstacle(const struct tenant *t, usec_t now)
+{
+	if (t->breaker.state != BREAKER_CLOSED)
+		return "the circuit breaker is open";
+	if (has_token(t, now))
+		return NULL;
+	return token_cache_trouble(t->token)->message[0] ? token_cache_trouble(t->token)->message : "no token yet";
+}

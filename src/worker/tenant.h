@@ -1,0 +1,56 @@
+/*
+ * tenant - one Cognigy tenant: its connections, its token, its queue, and whether it may be called now
+ *
+ * Everything that one tenant's trouble could spoil for another is in here, once per tenant. The struct is open to the
+ * worker's own files: the dispatcher moves jobs in and out, the metrics read it. One thread.
+ */
+#ifndef HANDOFF_TENANT_H
+#define HANDOFF_TENANT_H
+
+#include <stdbool.h>
+
+#include "base/heap.h"
+#include "doors/http.h"
+#include "doors/settings.h"
+#include "rules/limits.h"
+#include "rules/metrics.h"
+#include "rules/reply.h"
+#include "rules/roster.h"
+#include "worker/token_cache.h"
+
+struct tenant {
+	const struct settings_tenant *settings;
+	struct http *http;
+	struct token_cache *token;
+	struct roster *roster;
+	struct heap held; /* jobs before their trigger, by deadline */
+	struct gate gate;
+	struct breaker breaker;
+	struct limiter limiter;
+	struct metrics *metrics;
+	bool login_said; /* the present trouble with the login was logged */
+};
+
+/* 0, or the reason in `fault`; tenant_fini() is due in any case. */
+int tenant_init(struct tenant *t, const struct settings_tenant *settings, struct loop *loop, struct metrics *metrics,
+		usec_t now, struct fault *fault) MUST_CHECK;
+void tenant_fini(struct tenant *t);
+
+static inline const char *tenant_name(const struct tenant *t)
+{
+	return t->settings->name;
+}
+
+/* May a handoff be started now? May a call in the middle of one be made? */
+bool tenant_may_start(const struct tenant *t, usec_t now);
+bool tenant_may_call(const struct tenant *t, usec_t now);
+/* The earliest time at which tenant_may_start() can turn true by itself; USEC_NEVER: an event has to come first. */
+usec_t tenant_ready_at(const struct tenant *t, usec_t now);
+
+/* What a reply means for everybody who calls this tenant: gate, breaker, token. */
+void tenant_hear(struct tenant *t, const struct reply *reply, uint64_t token_serial, const struct instant *now);
+
+/* Why it cannot be called, for the readiness page; NULL when it can. */
+const char *tenant_obstacle(const struct tenant *t, usec_t now);
+
+#endif

@@ -1,0 +1,386 @@
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "worker/admin.h"
+
+#define TOPOLOGY_INTERVAL  (10 * USEC_PER_SEC)
+#define LONGEST_SLEEP      USEC_PER_SEC /* the group expels a client that is silent for too long */
+#define DEDUPE_CAPACITY    100000
+#define SESSION_TIMEOUT_MS 15000
+/* What is left of worker.drain_ms for the last commit, once the calls have been given up. */
+#define LAST_COMMIT_SHARE 4
+
+uint64_t worker_random(struct worker *w)
+{
+	/* xorshift64*: dither for back-offs, nothing that must not be guessed */
+	w->random ^= w->random >> 12;
+	w->random ^= w->random << 25;
+	w->random ^= w->random >> 27;
+	return w->random * UINT64_C(2685821657736338717);
+}
+
+void worker_fail(struct worker *w, const char *format, ...)
+{
+	char message[512];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	if (w->finished)
+		return;
+	log_write(LOG_ERROR, LOG_NOBODY, "%s", message);
+	w->finished = true;
+	w->exit_code = 1;
+}
+
+static void set_policy(struct worker *w)
+{
+	const struct settings *s = w->settings;
+	w->policy = (struct handoff_policy){
+		.base_delay_ms = s->retry.base_delay_ms,
+		.max_delay_ms = s->retry.max_delay_ms,
+		.locked_delay_ms = s->retry.locked_delay_ms,
+		.redact = s->redact.items,
+		.redact_count = s->redact.count,
+	};
+	for (size_t i = 0; i < BUDGET_COUNT; i++)
+		w->policy.budgets[i] = (int32_t)s->retry.budgets[i];
+	w->limits = (struct request_limits){
+		.max_record_bytes = (size_t)s->worker.max_record_bytes,
+		.max_age_ms = s->retry.max_age_ms,
+	};
+	snprintf(w->event_source, sizeof(w->event_source), "/handoffd/%.200s", s->kafka.group);
+}
+
+static int init_tenants(struct worker *w, struct fault *fault)
+{
+	w->tenants = calloc(w->settings->tenant_count, sizeof(*w->tenants));
+	if (!w->tenants)
+		return fault_set(fault, 1, FAULT_OURS, "out of memory");
+	for (size_t i = 0; i < w->settings->tenant_count; i++) {
+		w->tenant_count++;
+		if (tenant_init(&w->tenants[i], &w->settings->tenants[i], w->loop, w->metrics, w->now.mono, fault) < 0)
+			return 1;
+	}
+	return 0;
+}
+
+static int init_kafka(struct worker *w, struct fault *fault)
+{
+	const struct settings_kafka *k = &w->settings->kafka;
+	const struct kafka_options options = settings_kafka_options(w->settings);
+	w->kafka_options = options;
+	w->consumer = kafka_consumer_new(&w->kafka_options, w->wakeup_fd, fault);
+	if (!w->consumer)
+		return 1;
+	w->producer = kafka_producer_new(&w->kafka_options, w->consumer, w->wakeup_fd, fault);
+	if (!w->producer)
+		return 1;
+	w->topology = kafka_topology_new(&w->kafka_options, k->create_topics ? (int32_t)k->partitions : 0,
+					 TOPOLOGY_INTERVAL, w->wakeup_fd, fault);
+	if (!w->topology)
+		return 1;
+	w->outlet = outlet_new(w->producer, k->commit_interval_ms * USEC_PER_MSEC, w->metrics);
+	return w->outlet ? 0 : fault_set(fault, 1, FAULT_OURS, "out of memory");
+}
+
+static void on_wakeup(void *arg, int fd, unsigned events)
+{
+	(void)arg;
+	(void)events;
+	loop_wakeup_clear(fd);
+}
+
+int worker_init(struct worker *w, const struct settings *settings, struct worker_signals *signals, struct fault *fault)
+{
+	*w = (struct worker){ .settings = settings, .signals = signals, .wakeup_fd = -1, .now = clock_read() };
+	set_policy(w);
+	if (getrandom(&w->random, sizeof(w->random), 0) < 0 || w->random == 0)
+		w->random = (uint64_t)w->now.mono | 1;
+	w->loop = loop_new();
+	w->wakeup_fd = loop_wakeup_new();
+	w->metrics = metrics_new();
+	w->dedupe = dedupe_new(DEDUPE_CAPACITY, settings->retry.max_age_ms * USEC_PER_MSEC);
+	if (!w->loop || w->wakeup_fd < 0 || !w->metrics || !w->dedupe ||
+	    loop_set(w->loop, w->wakeup_fd, LOOP_READ, on_wakeup, w) < 0)
+		return fault_set(fault, 1, FAULT_OURS, "out of memory or file descriptors");
+	signals->wakeup_fd = w->wakeup_fd;
+	const char *const version[] = { HANDOFF_VERSION };
+	metric_set(metrics_series(w->metrics, METRIC_BUILD_INFO, version), 1);
+	const int r = init_tenants(w, fault);
+	if (r != 0)
+		return r;
+	w->admin = admin_new(w, fault);
+	if (!w->admin)
+		return 1;
+	return init_kafka(w, fault);
+}
+
+void worker_fini(struct worker *w)
+{
+	rebalance_drop_all(w);
+	w->admin = admin_free(w->admin);
+	w->topology = kafka_topology_free(w->topology);
+	w->producer = kafka_producer_free(w->producer);
+	w->consumer = kafka_consumer_free(w->consumer);
+	w->outlet = outlet_free(w->outlet);
+	for (size_t i = 0; i < w->tenant_count; i++)
+		tenant_fini(&w->tenants[i]);
+	free(w->tenants);
+	dedupe_free(w->dedupe);
+	metrics_free(w->metrics);
+	loop_free(w->loop);
+	if (w->wakeup_fd >= 0)
+		close(w->wakeup_fd);
+}
+
+/* ---- topics ---- */
+
+/* Why the topics cannot be worked with; false when they can. `ret_fatal`: no later report can mend it by itself. */
+static bool topics_misfit(const struct worker *w, const struct kafka_topology_report *report, char *ret, size_t size)
+{
+	const size_t requests = w->settings->kafka.requests.count;
+	for (size_t i = 0; i < report->topic_count; i++) {
+		const struct kafka_topic_report *t = &report->topics[i];
+		if (t->forbidden)
+			return snprintf(ret, size, "not authorized to use the topic `%s`", t->name) > 0;
+		if (!t->known)
+			return snprintf(ret, size,
+					"the topic `%s` does not exist (create it, or set kafka.create_topics = true)",
+					t->name) > 0;
+		if (i <= requests && t->compacted)
+			return snprintf(ret, size,
+					"the topic `%s` has cleanup.policy compact: requests would be removed unread",
+					t->name) > 0;
+	}
+	const struct kafka_topic_report *retry = &report->topics[requests];
+	for (size_t i = 0; i < requests; i++)
+		if (report->topics[i].partitions != retry->partitions)
+			return snprintf(ret, size,
+					"the topics `%s` (%d partitions) and `%s` (%d partitions) must have equally "
+					"many",
+					report->topics[i].name, report->topics[i].partitions, retry->name,
+					retry->partitions) > 0;
+	return false;
+}
+
+void worker_share_rate(struct worker *w)
+{
+	size_t own = 0;
+	for (size_t i = 0; i < w->partition_count; i++)
+		own += !w->partitions[i]->is_retry;
+	const double share = w->request_partitions > 0 ? (double)own / (double)w->request_partitions : 0;
+	for (size_t i = 0; i < w->tenant_count; i++) {
+		struct tenant *t = &w->tenants[i];
+		const double rate = t->settings->requests_per_second * share;
+		const char *const labels[] = { tenant_name(t) };
+		/* Without partitions there is nothing to start; a rate of 0 would mean "no limit". */
+		if (own > 0)
+			limiter_set_rate(&t->limiter, rate, (double)t->settings->burst * share, w->now.mono);
+		metric_set(metrics_series(w->metrics, METRIC_RATE_LIMIT_SHARE, labels), rate);
+	}
+}
+
+static void subscribe(struct worker *w)
+{
+	struct fault fault;
+	if (w->subscribed || w->stopping)
+		return;
+	if (kafka_consumer_subscribe(w->consumer, &fault) < 0)
+		worker_fail(w, "cannot join the group: %s", fault.message);
+	w->subscribed = true;
+}
+
+static void judge_topics(struct worker *w, const struct kafka_topology_report *report)
+{
+	if (!report->answered) {
+		if (!w->brokers_down)
+			log_write(LOG_ERROR, LOG_NOBODY, "Kafka: %s; trying again", report->fault.message);
+		w->brokers_down = true;
+		return;
+	}
+	if (w->brokers_down)
+		log_write(LOG_INFO, LOG_NOBODY, "Kafka: the brokers answer again");
+	w->brokers_down = false;
+	w->request_partitions = 0;
+	for (size_t i = 0; i < w->settings->kafka.requests.count; i++)
+		w->request_partitions += report->topics[i].partitions;
+	const bool was_fit = w->topics_fit;
+	w->topics_fit = !topics_misfit(w, report, w->topics_trouble, sizeof(w->topics_trouble));
+	if (!w->topics_fit && !w->subscribed)
+		worker_fail(w, "%s", w->topics_trouble);
+	else if (!w->topics_fit && was_fit)
+		log_write(LOG_ERROR, LOG_NOBODY, "%s; no handoff is started until that is repaired", w->topics_trouble);
+	else if (w->topics_fit)
+		subscribe(w);
+}
+
+static void hear_topology(struct worker *w)
+{
+	const struct kafka_topology_report *report;
+	while (kafka_topology_next(w->topology, &report))
+		judge_topics(w, report);
+}
+
+/* ---- the outlet's news ---- */
+
+static void hear_outlet(struct worker *w)
+{
+	const struct fault *fault;
+	for (;;) {
+		switch (outlet_hear(w->outlet, w->now.mono, &fault)) {
+		case OUTLET_QUIET:
+			return;
+		case OUTLET_COMMITTED:
+			w->unproven = w->unproven && outlet_proof_pending(w->outlet);
+			break;
+		case OUTLET_DISOWNED:
+			log_write(LOG_WARN, LOG_NOBODY, "the group refused our offsets: %s", fault->message);
+			break;
+		case OUTLET_ASK:
+			log_write(LOG_WARN, LOG_NOBODY, "a commit got no answer (%s); asking what is committed",
+				  fault->message);
+			rebalance_ask(w);
+			break;
+		case OUTLET_TWIN:
+			worker_fail(w, "the instance `%s` is used twice: another process works under our name",
+				    w->settings->kafka.instance);
+			return;
+		}
+	}
+}
+
+/* ---- stopping ---- */
+
+static void begin_stop(struct worker *w)
+{
+	const usec_t drain = w->settings->worker.drain_ms * USEC_PER_MSEC;
+	log_write(LOG_INFO, LOG_NOBODY, "stopping: %zu handoffs are under way", dispatch_busy(w));
+	w->stopping = true;
+	w->stop_by = w->now.mono + drain;
+	w->stop_calls_by = w->stop_by - drain / LAST_COMMIT_SHARE;
+	if (w->subscribed)
+		return;
+	w->finished = true;
+	w->exit_code = w->brokers_down || !w->topics_fit ? 1 : 0;
+}
+
+static void continue_stop(struct worker *w)
+{
+	if (dispatch_busy(w) > 0 && w->now.mono >= w->stop_calls_by)
+		dispatch_abandon_all(w);
+	const bool is_clean = dispatch_busy(w) == 0 && !w->unreported && outlet_is_empty(w->outlet) &&
+			      !outlet_has_news(w->outlet, w->partitions, w->partition_count);
+	if (is_clean && !w->closing) {
+		w->closing = true;
+		kafka_consumer_close(w->consumer);
+	}
+	if (w->now.mono < w->stop_by || w->finished)
+		return;
+	if (is_clean && !w->brokers_down) {
+		log_write(LOG_WARN, LOG_NOBODY, "everything is committed, but the group did not say good-bye in time");
+		w->finished = true;
+	} else {
+		worker_fail(w, "could not commit everything within worker.drain_ms; what is open is handled by the "
+			       "next owner of its partitions");
+	}
+}
+
+static void serve_signals(struct worker *w)
+{
+	if (w->signals->stop > 0 && !w->stopping)
+		begin_stop(w);
+	if (w->signals->stop > 1 && !w->finished)
+		worker_fail(w, "stopped by a second signal");
+	if (w->signals->reload) {
+		w->signals->reload = 0;
+		if (w->signals->on_reload)
+			w->signals->on_reload();
+	}
+	if (w->stopping)
+		continue_stop(w);
+}
+
+/* ---- the loop ---- */
+
+/* A loop that stood still (SIGSTOP, a paused machine) may have been expelled from the group without knowing it. */
+static void notice_gap(struct worker *w, usec_t before)
+{
+	if (w->now.mono - before < SESSION_TIMEOUT_MS * USEC_PER_MSEC / 2 || w->partition_count == 0)
+		return;
+	log_write(LOG_WARN, LOG_NOBODY,
+		  "the process stood still for %lld ms; nothing is started until a commit succeeds",
+		  (long long)((w->now.mono - before) / USEC_PER_MSEC));
+	w->unproven = true;
+	outlet_prove(w->outlet);
+}
+
+static usec_t sooner(usec_t a, usec_t b)
+{
+	return a < b ? a : b;
+}
+
+static usec_t wait_of(const struct worker *w)
+{
+	usec_t wait = LONGEST_SLEEP;
+	if (intake_has_more(w))
+		return 0;
+	wait = sooner(wait, intake_wait(w));
+	wait = sooner(wait, dispatch_wait(w));
+	wait = sooner(wait, outlet_wait(w->outlet, w->now.mono));
+	wait = sooner(wait, admin_wait(w->admin));
+	if (w->leaving == LEAVING_REVOKED && w->leave_by > w->now.mono)
+		wait = sooner(wait, w->leave_by - w->now.mono);
+	if (w->stopping)
+		wait = sooner(wait, 20 * USEC_PER_MSEC);
+	for (size_t i = 0; i < w->tenant_count; i++) {
+		wait = sooner(wait, http_wait(w->tenants[i].http, w->now.mono));
+		wait = sooner(wait, token_cache_wait(w->tenants[i].token, w->now.mono));
+	}
+	return wait;
+}
+
+static void serve_tenants(struct worker *w)
+{
+	for (size_t i = 0; i < w->tenant_count; i++) {
+		http_run(w->tenants[i].http, w->now.mono);
+		token_cache_run(w->tenants[i].token, &w->now);
+	}
+}
+
+static void worker_turn(struct worker *w)
+{
+	const usec_t before = w->now.mono;
+	loop_once(w->loop, wait_of(w));
+	w->now = clock_read(); /* the one clock read of this turn */
+	notice_gap(w, before);
+
+	serve_signals(w);
+	hear_topology(w);
+	hear_outlet(w);
+	rebalance_serve(w);
+	serve_tenants(w);
+	intake_read(w);
+	intake_wake_parked(w);
+	dispatch_expire(w);
+	dispatch_start_ready(w);
+	dispatch_report_again(w);
+	outlet_run(w->outlet, w->partitions, w->partition_count, w->now.mono, w->stopping || w->leaving != LEAVING_NOT);
+	rebalance_continue(w);
+	admin_run(w->admin);
+}
+
+int worker_run(struct worker *w)
+{
+	while (!w->finished)
+		worker_turn(w);
+	return w->exit_code;
+}

@@ -1,0 +1,151 @@
+/*
+ * worker - the process as a whole: what it holds, and in which order a turn of its loop serves it
+ *
+ *  requests ─┐           roster: whose turn          ┌─> outcomes
+ *            ├─> intake ───────> dispatch ⇄ cognigy ─┴─> outlet ─> retry, dead letters
+ *  retries ──┘      └── partitions: what is done ──────────┘
+ *
+ * The struct is open to the files of this folder, each of which has one part of the story: intake.c takes records in,
+ * dispatch.c walks jobs through their calls, rebalance.c gives partitions back, admin.c shows. One thread, the loop's.
+ */
+#ifndef HANDOFF_WORKER_H
+#define HANDOFF_WORKER_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/clock.h"
+#include "doors/kafka_consumer.h"
+#include "doors/kafka_producer.h"
+#include "doors/kafka_topology.h"
+#include "doors/loop.h"
+#include "doors/settings.h"
+#include "rules/dedupe.h"
+#include "rules/metrics.h"
+#include "worker/job.h"
+#include "worker/outlet.h"
+#include "worker/partition.h"
+#include "worker/tenant.h"
+
+struct admin;
+
+/* Written by the signal handlers of main(), read once a turn. */
+struct worker_signals {
+	volatile sig_atomic_t stop;   /* how often SIGTERM or SIGINT came */
+	volatile sig_atomic_t reload; /* SIGHUP */
+	int wakeup_fd;                /* to be signalled by the handlers; set by worker_init() */
+	void (*on_reload)(void);      /* called on the loop's thread */
+};
+
+enum worker_leaving {
+	LEAVING_NOT,
+	LEAVING_REVOKED, /* the group takes our partitions back: park what runs, commit, release */
+	LEAVING_LOST     /* they are gone: everything was dropped, the release waits for the batch in flight */
+};
+
+struct worker {
+	const struct settings *settings;
+	struct worker_signals *signals;
+	struct instant now; /* of this turn */
+	struct loop *loop;
+	int wakeup_fd;
+	struct kafka_options kafka_options;
+	struct kafka_topology *topology;
+	struct kafka_consumer *consumer;
+	struct kafka_producer *producer;
+	struct outlet *outlet;
+	struct admin *admin;
+	struct metrics *metrics;
+	struct dedupe *dedupe;
+	struct tenant *tenants;
+	size_t tenant_count;
+	struct handoff_policy policy;
+	struct request_limits limits;
+	char event_source[256]; /* ce_source of what we write */
+	uint64_t random;        /* state of the jitter's generator */
+
+	struct partition **partitions; /* the present assignment, in its order */
+	size_t partition_count;
+	size_t read_from;       /* where the next round of reading begins */
+	size_t job_memory;      /* of all jobs */
+	size_t orphans;         /* jobs whose call is still open although their partition has left */
+	struct job *unreported; /* ended, but there was no memory to say so */
+
+	bool more_to_read;          /* the last round stopped before everything at hand was taken */
+	int64_t request_partitions; /* of all request topics, as last reported */
+	usec_t ask_again_at;        /* 0: no question is open that failed */
+	bool topics_fit;            /* the newest report on the topics */
+	char topics_trouble[256];
+	bool subscribed;
+	bool joined;   /* an assignment came (an empty one counts) */
+	bool unproven; /* the loop stood still: nothing starts until a commit shows that we own what we hold */
+	enum worker_leaving leaving;
+	usec_t leave_by; /* of LEAVING_REVOKED: open calls are given up then */
+	bool stopping;
+	usec_t stop_calls_by;
+	usec_t stop_by;
+	bool closing; /* the consumer is leaving the group */
+	bool brokers_down;
+	bool finished;
+	int exit_code;
+};
+
+/* 0 and ready to run, or an exit code with one sentence in `fault`. worker_fini() is due in any case. */
+int worker_init(struct worker *w, const struct settings *settings, struct worker_signals *signals,
+		struct fault *fault) MUST_CHECK;
+/* Turns the loop until it is told to stop. The process's exit code. */
+int worker_run(struct worker *w);
+void worker_fini(struct worker *w);
+/* Ends the process's life for a reason the operator must see. */
+void worker_fail(struct worker *w, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* intake.c: reads as much as there is room for. */
+void intake_read(struct worker *w);
+/* Into its partition's parking until its not-before time. */
+void intake_park(struct worker *w, struct job *job);
+/* Makes what is due ready to run. */
+void intake_wake_parked(struct worker *w);
+usec_t intake_wait(const struct worker *w);
+/* Is there something to read now that there is room for? */
+bool intake_has_more(const struct worker *w);
+
+/* dispatch.c */
+void dispatch_start_ready(struct worker *w);
+void dispatch_expire(struct worker *w);
+usec_t dispatch_wait(const struct worker *w);
+/* A job that is not in a list ends with an outcome it already carries, or with a retry record. */
+void dispatch_finish(struct worker *w, struct job *job);
+/* Puts a job into its tenant's roster. */
+void dispatch_enqueue(struct worker *w, struct job *job);
+/* Gives up every open call and everything held, and parks it with its progress. */
+void dispatch_abandon_all(struct worker *w);
+/* Jobs between their first call and their end: running or held. */
+size_t dispatch_busy(const struct worker *w);
+void dispatch_report_again(struct worker *w);
+/* The caller hung up; the job may wait, be parked or run. */
+void dispatch_cancel(struct worker *w, struct job *job);
+/* Forgets a job without any record of it: its partition has left. Open calls run on as orphans. */
+void dispatch_orphan(struct worker *w, struct job *job);
+
+/* rebalance.c: the consumer's events. */
+void rebalance_serve(struct worker *w);
+/* Goes on with a release that waits. */
+void rebalance_continue(struct worker *w);
+void rebalance_drop_all(struct worker *w);
+
+/* Asks what is committed, because a commit got no answer; the answer comes as an event. */
+void rebalance_ask(struct worker *w);
+
+/* cancel.c: a cancel was read; takes the job over. */
+void cancel_take(struct worker *w, struct job *cancel);
+/* A parked cancel's deadline has come. */
+void cancel_expire(struct worker *w, struct job *cancel);
+/* Is there a cancel that came before this request? It is used up then. */
+bool cancel_awaits(struct worker *w, const struct job *job);
+
+/* This worker's share of each tenant's rate, after an assignment. */
+void worker_share_rate(struct worker *w);
+uint64_t worker_random(struct worker *w);
+
+#endif

@@ -1,0 +1,179 @@
+"""Topics and records, by a client that is none of ours: what it reads is what everybody else would read."""
+import dataclasses
+import json
+import subprocess
+import time
+import uuid
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+PARTITIONS = 4
+
+
+@dataclasses.dataclass
+class Topics:
+    """The names of one worker pool: its four topics and its consumer group."""
+    requests: str = "handoff.requests"
+    retry: str = "handoff.retry"
+    outcomes: str = "handoff.outcomes"
+    dead_letters: str = "handoff.dlq"
+    group: str = "handoffd"
+    partitions: int = PARTITIONS
+
+    @classmethod
+    def unique(cls, partitions=PARTITIONS):
+        prefix = f"t{uuid.uuid4().hex[:10]}"
+        return cls(f"{prefix}.requests", f"{prefix}.retry", f"{prefix}.outcomes", f"{prefix}.dlq", f"{prefix}.group",
+                   partitions)
+
+    def all(self):
+        return [self.requests, self.retry, self.outcomes, self.dead_letters]
+
+
+@dataclasses.dataclass
+class Kafka:
+    """Where a broker is, and which kind: "apache" or "sandbox" (librdkafka's mock: no admin calls, no transactions)."""
+    bootstrap: str
+    kind: str
+
+
+@dataclasses.dataclass
+class Record:
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int  # Unix ms
+    key: bytes
+    value: bytes
+    headers: dict  # name -> bytes; a name that comes twice fails the reading
+
+    def header(self, name):
+        """The header's text, or None."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode()
+
+    def json(self):
+        return json.loads(self.value)
+
+
+def quiet(config):
+    """Client errors reach the test as exceptions; librdkafka's own lines on stderr would only repeat them."""
+    return {**config, "log_level": 0}
+
+
+def create_topics(bootstrap, partitions, **config):
+    """partitions: topic -> count. Returns when all brokers know them."""
+    admin = AdminClient(quiet({"bootstrap.servers": bootstrap}))
+    brokers = len(admin.list_topics(timeout=30).brokers)
+    topics = [NewTopic(name, num_partitions=count, replication_factor=min(3, brokers), config=config)
+              for name, count in partitions.items()]
+    for future in admin.create_topics(topics, operation_timeout=30).values():
+        future.result(30)
+
+
+def request(session_id, queue_id="a1b2c3d4-e5f6-7890-abcd-ef1234567890", **fields):
+    """The value of a bare JSON request."""
+    return json.dumps({"sessionId": session_id, "queueId": queue_id, **fields}).encode()
+
+
+def produce(bootstrap, topic, records, config=None):
+    """Writes records in order and returns their (partition, offset), all acknowledged.
+
+    A record is a dict for confluent_kafka's produce(): value, key, headers, partition, timestamp. The producer is
+    idempotent: a broker's death doubles nothing, so what is doubled later is the worker's doing.
+    """
+    producer = Producer(quiet({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5,
+                               "partitioner": "murmur2_random", "message.timeout.ms": 60000, **(config or {})}))
+    places = [None] * len(records)
+    errors = []
+
+    def delivered(index):
+        def report(error, message):
+            if error:
+                errors.append(error.str())
+            else:
+                places[index] = (message.partition(), message.offset())
+        return report
+
+    for index, record in enumerate(records):
+        while True:
+            try:
+                producer.produce(topic, on_delivery=delivered(index), **record)
+                break
+            except BufferError:
+                producer.poll(0.1)
+        producer.poll(0)
+    left = producer.flush(90)
+    assert not errors and left == 0, f"{len(errors) + left} of {len(records)} not written: {errors[:3]}"
+    return places
+
+
+def read_all(bootstrap, topic, count=None, timeout=60, isolation="read_committed"):
+    """All records of a topic, in order per partition: at least `count` (fails when they do not come in time), and
+    whatever else is there when the last of them has come. Without `count`: what is there now."""
+    consumer = Consumer(quiet({"bootstrap.servers": bootstrap, "group.id": "reader", "enable.auto.commit": False,
+                               "isolation.level": isolation, "enable.partition.eof": True,
+                               "auto.offset.reset": "earliest", "fetch.wait.max.ms": 50}))
+    try:
+        return _read_all(consumer, topic, count, time.monotonic() + timeout)
+    finally:
+        consumer.close()
+
+
+def _read_all(consumer, topic, count, deadline):
+    partitions = list(consumer.list_topics(topic, timeout=30).topics[topic].partitions)
+    consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
+    found, at_end = [], set()
+    while len(found) < (count or 0) or len(at_end) < len(partitions):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{len(found)} of {count or 'all'} records came out of {topic} in time")
+        message = consumer.poll(0.2)
+        if message is None:
+            continue
+        if not message.error():
+            found.append(_record(message))
+            at_end.discard(message.partition())
+        elif message.error().code() == KafkaError._PARTITION_EOF:
+            at_end.add(message.partition())
+        elif not message.error().retriable():
+            raise KafkaException(message.error())
+    return found
+
+
+def _record(message):
+    headers = message.headers() or []
+    names = [name for name, _ in headers]
+    assert len(names) == len(set(names)), f"a header comes twice in {message.topic()}: {names}"
+    return Record(message.topic(), message.partition(), message.offset(), message.timestamp()[1], message.key(),
+                  message.value(), dict(headers))
+
+
+def end_offsets(bootstrap, topic):
+    """partition -> where the next record will go"""
+    consumer = Consumer(quiet({"bootstrap.servers": bootstrap, "group.id": "reader"}))
+    try:
+        partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
+        return {number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=30)[1]
+                for number in partitions}
+    finally:
+        consumer.close()
+
+
+def group_offsets(bootstrap, group, topic, partitions):
+    """partition -> the group's committed offset (None where there is none), without joining the group"""
+    consumer = Consumer(quiet({"bootstrap.servers": bootstrap, "group.id": group, "isolation.level": "read_committed"}))
+    try:
+        asked = [TopicPartition(topic, number) for number in range(partitions)]
+        return {place.partition: place.offset if place.offset >= 0 else None
+                for place in consumer.committed(asked, timeout=30)}
+    finally:
+        consumer.close()
+
+
+def kcat(bootstrap, *arguments, data=None, timeout=60):
+    """Runs kcat, a second independent client, and returns its stdout as bytes."""
+    done = subprocess.run(["kcat", "-b", bootstrap, "-q", *arguments], input=data, capture_output=True,
+                          timeout=timeout, check=False)
+    assert done.returncode == 0, f"kcat {arguments}: {done.stderr.decode(errors='replace')}"
+    return done.stdout
