@@ -134,6 +134,9 @@ static void refuses_and_says_where(void **state)
 		{ SPAN("tru"), 0 },
 		{ SPAN("nul"), 0 },
 		{ SPAN("nulll"), 4 },
+		{ SPAN("nulx"), 0 },
+		{ SPAN("falsy"), 0 },
+		{ SPAN("[trux]"), 1 },
 		{ SPAN("NaN"), 0 },
 		{ SPAN("Infinity"), 0 },
 		{ SPAN("-Infinity"), 1 },
@@ -172,6 +175,8 @@ static void refuses_and_says_where(void **state)
 		{ SPAN("\"\\udbff\\u0041\""), 1 },
 		{ SPAN("\"\\udc00\""), 1 },
 		{ SPAN("\"\\ud800\\ud800\""), 1 },
+		{ SPAN("\"\\ud800xudc00\""), 1 },
+		{ SPAN("\"\\udfff\""), 1 },
 		{ SPAN("\"\\ud83d\\ude0\""), 1 },
 		{ SPAN("\"\\ud83d"), 1 },
 		{ SPAN("\"\\ud83d\\\""), 1 },
@@ -221,7 +226,26 @@ static void refuses_every_truncation(void **state)
 		if (check((struct span){ sample, n }, &error) == 0)
 			fail_msg("the first %zu bytes were accepted", n);
 		assert_true(error.at <= n);
+		/* The same where what is missing stands behind the end. */
+		assert_int_equal(scan_check((struct span){ sample, n }, &(struct scan_value){ 0 }, &error), -EINVAL);
+		assert_true(error.at <= n);
 	}
+}
+
+/* What stands behind the end must not be read as a part of the value. */
+static void stops_at_the_end(void **state)
+{
+	static const char *const more[] = { "12", "0.5", "1e5", "{}}", "[]]", "\"\"\"", "true}", "1  2" };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(more); i++)
+		for (size_t n = 1; n < strlen(more[i]); n++) {
+			struct scan_value value;
+			struct scan_error error;
+			if (scan_check((struct span){ more[i], n }, &value, &error) == 0)
+				assert_true(value.text.n <= n);
+			else
+				assert_true(error.at <= n);
+		}
 }
 
 static void refuses_every_trailing_byte(void **state)
@@ -537,6 +561,7 @@ int main(void)
 		cmocka_unit_test(trims_the_value),
 		cmocka_unit_test(refuses_and_says_where),
 		cmocka_unit_test(refuses_every_truncation),
+		cmocka_unit_test(stops_at_the_end),
 		cmocka_unit_test(refuses_every_trailing_byte),
 		cmocka_unit_test(judges_every_byte_of_a_string),
 		cmocka_unit_test(bounds_depth),
