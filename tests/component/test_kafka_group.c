@@ -173,6 +173,16 @@ static void forbidden_offsets_are_told_but_not_given_up(void **state)
 	member_leave(&a);
 }
 
+/* The old coordinator lives on and says that it is none: more often than anyone would ask it in the time there is. */
+static void depose(int32_t broker)
+{
+	const rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(rd_kafka_mock_broker_push_request_error_rtts(cluster.mock, broker, API_OFFSET_FETCH,
+									      (size_t)1, error, 0),
+				 0);
+}
+
 /* ListConsumerGroupOffsets of librdkafka 2.0.2 fails this one: it goes on asking the old coordinator. */
 static void a_moved_coordinator_is_found(void **state)
 {
@@ -182,12 +192,13 @@ static void a_moved_coordinator_is_found(void **state)
 	(void)state;
 	assert_int_equal(rd_kafka_mock_coordinator_set(cluster.mock, "group", "group", 1), 0);
 	join(&a, &event);
-	for (int32_t broker = 2; broker > 0; broker--) {
-		assert_int_equal(kafka_consumer_ask(a.consumer, &fault), 0);
-		member_expect(&a, KAFKA_OFFSETS, &event);
-		assert_int_equal(event.fault.kind, FAULT_NONE);
-		assert_int_equal(rd_kafka_mock_coordinator_set(cluster.mock, "group", "group", broker), 0);
-	}
+	assert_int_equal(kafka_consumer_ask(a.consumer, &fault), 0);
+	member_expect(&a, KAFKA_OFFSETS, &event);
+	assert_int_equal(rd_kafka_mock_coordinator_set(cluster.mock, "group", "group", 2), 0);
+	depose(1);
+	assert_int_equal(kafka_consumer_ask(a.consumer, &fault), 0);
+	member_expect(&a, KAFKA_OFFSETS, &event);
+	assert_int_equal(event.fault.kind, FAULT_NONE);
 	member_leave(&a);
 }
 
