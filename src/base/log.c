@@ -28,6 +28,7 @@ static struct ring {
 	pthread_cond_t wake; /* there is a line, or it is closing */
 	bool open;
 	bool closing;
+	bool left_behind; /* closed, but the writer is still in a write() */
 	pthread_t writer;
 	int fd;
 	size_t head;
@@ -110,18 +111,6 @@ static bool wait_writable(int fd)
 	return false;
 }
 
-/* A write that log_close() may cancel: another process on the same pipe can fill it between poll() and write(). */
-static ssize_t write_some(int fd, const char *bytes, size_t n)
-{
-	int before;
-	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &before);
-	const ssize_t written = write(fd, bytes, min_size(n, PIPE_BUF));
-	const int error = errno;
-	pthread_setcancelstate(before, &before);
-	errno = error;
-	return written;
-}
-
 static void count_lost(const char *bytes, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -132,7 +121,7 @@ static void count_lost(const char *bytes, size_t n)
 static void deliver(int fd, const char *bytes, size_t n)
 {
 	while (n > 0 && wait_writable(fd)) {
-		const ssize_t written = write_some(fd, bytes, n);
+		const ssize_t written = write(fd, bytes, min_size(n, PIPE_BUF));
 		if (written < 0 && errno != EINTR && errno != EAGAIN)
 			break;
 		bytes += written > 0 ? written : 0;
@@ -144,8 +133,6 @@ static void deliver(int fd, const char *bytes, size_t n)
 static void *write_lines(void *fd)
 {
 	char chunk[LOG_LINE_MAX];
-	int before;
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
 	for (size_t n; (n = next_chunk(chunk)) > 0;)
 		deliver(*(const int *)fd, chunk, n);
 	return NULL;
@@ -166,7 +153,9 @@ int log_open(int fd, enum log_level level, enum log_format format)
 {
 	int r = -EALREADY;
 	pthread_mutex_lock(&ring.lock);
-	if (!ring.open) {
+	if (ring.left_behind && pthread_tryjoin_np(ring.writer, NULL) == 0)
+		ring.left_behind = false;
+	if (!ring.open && !ring.left_behind) {
 		atomic_store(&ring.level, level);
 		atomic_store(&ring.format, format);
 		atomic_store(&ring.give_up_at, USEC_NEVER);
@@ -195,10 +184,12 @@ void log_close(void)
 	struct timespec until;
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += CLOSE_SECONDS + 1;
-	if (pthread_timedjoin_np(ring.writer, NULL, &until) == 0)
-		return;
-	pthread_cancel(ring.writer);
-	pthread_join(ring.writer, NULL);
+	/* Another process on the same pipe can fill it between poll() and write(). A thread that hangs there hinders
+	 * nobody but a next log_open(); it ends when its write does, or with the process. */
+	const bool joined = pthread_timedjoin_np(ring.writer, NULL, &until) == 0;
+	pthread_mutex_lock(&ring.lock);
+	ring.left_behind = !joined;
+	pthread_mutex_unlock(&ring.lock);
 }
 
 void log_set_level(enum log_level level)

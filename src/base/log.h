@@ -33,10 +33,11 @@ struct log_subject {
 
 #define LOG_NOBODY ((const struct log_subject *)NULL)
 
-/* Starts the writer thread on `fd`, which stays the caller's. 0 or -errno; lines before it go to stderr directly. */
+/* Starts the writer thread on `fd`, which stays the caller's. 0 or -errno (-EALREADY: it is open, or the last writer
+ * has not ended); lines before it go to stderr directly. */
 int log_open(int fd, enum log_level level, enum log_format format) MUST_CHECK;
-/* Writes out what is in the ring, waiting at most a second for a slow reader, and ends the thread (a reader that hangs
- * within a write costs one second more). */
+/* Writes out what is in the ring, waiting at most a second for a slow reader, and ends the thread. (One that hangs
+ * within a write() costs a second more and is left behind.) */
 void log_close(void);
 void log_set_level(enum log_level level);
 bool log_enabled(enum log_level level);

@@ -1,5 +1,69 @@
-/* Placeholder until the program lands. */
-int main(void)
+/* main - which command is meant? */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/commands.h"
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help;
+} COMMANDS[] = {
+	{ "submit", submit_run, "send the requests of a file; with --follow wait for their outcomes" },
+	{ "follow", follow_run, "print the outcomes as they come" },
+};
+
+int command_fail(int code, const char *format, ...)
 {
-	return 0;
+	va_list arguments;
+	va_start(arguments, format);
+	fputs("handoffctl: ", stderr);
+	vfprintf(stderr, format, arguments);
+	fputc('\n', stderr);
+	va_end(arguments);
+	return code;
+}
+
+static int print_help(void)
+{
+	puts("usage: handoffctl COMMAND [OPTIONS]\n"
+	     "\n"
+	     "Hands callers over by way of Kafka, and tells what became of them.\n");
+	for (size_t i = 0; i < ARRAY_SIZE(COMMANDS); i++)
+		printf("  %-10s%s\n", COMMANDS[i].name, COMMANDS[i].help);
+	puts("\n"
+	     "handoffctl COMMAND --help lists its options; handoffctl --version prints the version.\n"
+	     "All take -b BROKERS or -c FILE (the worker's own file); without either, the defaults and the "
+	     "environment.\n"
+	     "\n"
+	     "Exit status: 0 clean, 1 failed while running, 2 wrong usage, configuration or input,\n"
+	     "3 all ran but the result is not clean. See handoffctl(1).");
+	return EXIT_CLEAN;
+}
+
+/* Results that cannot be written are no results. */
+static int checked(int code)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	return command_fail(EXIT_FAILED, "the result cannot be written to stdout");
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "";
+	if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help"))
+		return checked(print_help());
+	if (!strcmp(name, "--version") || !strcmp(name, "-V") || !strcmp(name, "version")) {
+		puts("handoffctl " HANDOFF_VERSION);
+		return checked(EXIT_CLEAN);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(COMMANDS); i++)
+		if (!strcmp(name, COMMANDS[i].name))
+			return checked(COMMANDS[i].run(argc - 1, argv + 1));
+	if (!*name)
+		return command_fail(EXIT_WRONG, "a command is missing; handoffctl --help lists them");
+	return command_fail(EXIT_WRONG, "there is no %s \"%.64s\"; handoffctl --help lists the commands",
+			    *name == '-' ? "option" : "command", name);
 }

@@ -26,7 +26,7 @@
 
 enum {
 	CONNECTION_LIMIT = 8192,
-	CONNECTION_MEMORY = 32 * 1024, /* request line and headers must fit */
+	CONNECTION_MEMORY = 16 * 1024, /* request line and headers must fit; the library clears it for each request */
 	IDLE_SECONDS = 300,            /* longer than clients keep idle connections, so that they close first */
 	PATH_LIMIT = CONNECTION_MEMORY,
 	BODY_KEEP = 64 * 1024, /* a larger body's memory is given back when it is answered */

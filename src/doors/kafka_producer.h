@@ -80,4 +80,8 @@ bool kafka_producer_answer(struct kafka_producer *producer, struct kafka_answer 
  * the readiness page. Thread-safe. */
 void kafka_producer_trouble(struct kafka_producer *producer, struct fault *ret);
 
+/* Has one single call of the library not returned for a minute, far beyond every time-out it was given? Then only
+ * leaving the process helps; what was in flight is decided by the brokers. Thread-safe. */
+bool kafka_producer_stuck(struct kafka_producer *producer);
+
 #endif

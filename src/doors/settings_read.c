@@ -102,9 +102,14 @@ int settings_read(const char *file, bool need_cognigy, struct settings *ret, str
 	reader.sections = (struct settings_scope){ .tenant = &reader.base, .index = -1 };
 	reader.sections.origins = settings_alloc(ret, settings_table_count * sizeof(struct settings_origin));
 	const int r = reader.sections.origins ? read_all(&reader) : settings_refuse_memory(&reader);
-	if (r < 0)
-		settings_fini(ret);
-	return r < 0 ? -EINVAL : 0;
+	if (r == 0)
+		return 0;
+	settings_fini(ret);
+	if (!buf_ok(error)) {
+		buf_reset(error);
+		buf_add_text(error, "the settings are not valid, and there is no room to say why");
+	}
+	return -EINVAL;
 }
 
 struct kafka_options settings_kafka_options(const struct settings *settings)

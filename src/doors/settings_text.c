@@ -83,13 +83,13 @@ static void copy(struct walk *w, size_t n)
 	w->p += n;
 }
 
-/* The bytes of the string at `p`, quotes included, or up to the end where it is not closed. */
+/* The bytes of the string at `p`, quotes included; 0 when it is not closed. */
 static size_t string_length(const struct walk *w)
 {
 	const char *p = w->p + 1;
 	while (p < w->end && *p != '"')
 		p += *p == '\\' && p + 1 < w->end ? 2 : 1;
-	return (size_t)(p - w->p) + (p < w->end);
+	return p < w->end ? (size_t)(p + 1 - w->p) : 0;
 }
 
 /* The bytes of the comment at `p`; 0 when there is none. */
@@ -135,10 +135,13 @@ static void copy_word(struct walk *w)
 static int copy_token(struct walk *w)
 {
 	const size_t comment = comment_length(w);
+	const size_t string = *w->p == '"' ? string_length(w) : 0;
 	if (comment > 0)
 		copy(w, comment);
+	else if (string > 0)
+		copy(w, string);
 	else if (*w->p == '"')
-		copy(w, string_length(w));
+		return refuse(w, "a text begins here and is not closed by a quote");
 	else if (*w->p == '@')
 		return refuse(w, "@include is not supported: put all settings into one file");
 	else if (is_word(*w->p) || *w->p == '+')

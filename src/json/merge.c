@@ -5,15 +5,18 @@
 
 #include "json/write.h"
 
-/* To merge is to find equal keys, and sorting brings them together. That costs n log n whatever the keys are; a hash
- * table would have to be defended against keys that were made to collide. */
+/* To merge is to find equal keys. They share a bucket, and each bucket is sorted: usually it has one entry or none;
+ * keys that were made to collide cost n log n, never n squared. */
 
-#define ON_STACK 96 /* more than a usual session and a request's metadata have */
+/* More than a usual session and a request's metadata have. */
+#define ON_STACK         96
+#define BUCKETS_ON_STACK 128
 
 struct entry {
 	struct span key;    /* decoded */
 	struct span quoted; /* as it stands in the existing object, with its quotes; p == NULL for a pair */
 	struct span value;  /* p == NULL once an earlier entry speaks for it */
+	struct entry *next; /* in its bucket */
 };
 
 /* Members and pairs, in the order of the result. */
@@ -110,6 +113,21 @@ static int compare(const void *left, const void *right)
 	return a < b ? -1 : a > b;
 }
 
+static void sort(struct entry **entries, size_t count)
+{
+	if (count > 8) {
+		qsort(entries, count, sizeof(struct entry *), compare);
+		return;
+	}
+	for (size_t i = 1; i < count; i++) {
+		struct entry *entry = entries[i];
+		size_t place = i;
+		for (; place > 0 && compare(&entry, &entries[place - 1]) < 0; place--)
+			entries[place] = entries[place - 1];
+		entries[place] = entry;
+	}
+}
+
 /* Gives the first entry of each key the value of the last, and silences the others. */
 static int settle(struct entry **sorted, size_t count)
 {
@@ -124,41 +142,83 @@ static int settle(struct entry **sorted, size_t count)
 	return 0;
 }
 
+static uint64_t hash(struct span key)
+{
+	const uint64_t odd = 0x9e3779b97f4a7c15u;
+	uint64_t h = key.n * odd;
+	while (key.n > 0) {
+		uint64_t bytes = 0;
+		const size_t n = key.n < sizeof(bytes) ? key.n : sizeof(bytes);
+		memcpy(&bytes, key.p, n);
+		h = (h ^ bytes) * odd;
+		h ^= h >> 32;
+		key = (struct span){ key.p + n, key.n - n };
+	}
+	return h;
+}
+
+static int settle_bucket(struct entry *entry, struct entry **room)
+{
+	size_t count = 0;
+	for (; entry; entry = entry->next)
+		room[count++] = entry;
+	sort(room, count);
+	return settle(room, count);
+}
+
 static int find_equal_keys(struct list *list)
 {
-	struct entry *on_stack[ON_STACK];
-	struct entry **sorted = on_stack;
-	if (list->count > ON_STACK)
-		sorted = reallocarray(NULL, list->count, sizeof(struct entry *));
-	if (!sorted)
+	struct entry *on_stack[2 * BUCKETS_ON_STACK];
+	struct entry **buckets = on_stack;
+	size_t count = 16; /* a power of two, not less than there are entries */
+	int r = 0;
+	while (count < list->count)
+		count *= 2;
+	if (count > BUCKETS_ON_STACK)
+		buckets = reallocarray(NULL, 2 * count, sizeof(struct entry *));
+	if (!buckets)
 		return -ENOMEM;
-	for (size_t i = 0; i < list->count; i++)
-		sorted[i] = &list->items[i];
-	qsort(sorted, list->count, sizeof(struct entry *), compare);
-	const int r = settle(sorted, list->count);
-	if (sorted != on_stack)
-		free(sorted);
+	for (size_t i = 0; i < count; i++)
+		buckets[i] = NULL;
+	for (size_t i = 0; i < list->count; i++) {
+		struct entry **bucket = &buckets[hash(list->items[i].key) & (count - 1)];
+		list->items[i].next = *bucket;
+		*bucket = &list->items[i];
+	}
+	for (size_t i = 0; i < count && r == 0; i++)
+		r = settle_bucket(buckets[i], buckets + count);
+	if (buckets != on_stack)
+		free(buckets);
 	return r;
+}
+
+static void emit_entry(struct buf *out, const struct entry *entry)
+{
+	/* Where it stands together in one piece, as it mostly does, it is copied in one. */
+	if (entry->quoted.p && entry->value.p == entry->quoted.p + entry->quoted.n + 1) {
+		buf_add(out, entry->quoted.p, entry->quoted.n + 1 + entry->value.n);
+		return;
+	}
+	if (entry->quoted.p)
+		buf_add_span(out, entry->quoted);
+	else
+		write_quoted(out, entry->key);
+	buf_add_char(out, ':');
+	buf_add_span(out, entry->value);
 }
 
 static void emit(struct buf *out, const struct list *list)
 {
-	char before = '{';
+	bool first = true;
+	buf_add_char(out, '{');
 	for (size_t i = 0; i < list->count; i++) {
-		const struct entry *entry = &list->items[i];
-		if (!entry->value.p)
+		if (!list->items[i].value.p)
 			continue;
-		buf_add_char(out, before);
-		if (entry->quoted.p)
-			buf_add_span(out, entry->quoted);
-		else
-			write_quoted(out, entry->key);
-		buf_add_char(out, ':');
-		buf_add_span(out, entry->value);
-		before = ',';
+		if (!first)
+			buf_add_char(out, ',');
+		emit_entry(out, &list->items[i]);
+		first = false;
 	}
-	if (before == '{')
-		buf_add_char(out, '{');
 	buf_add_char(out, '}');
 }
 

@@ -1,5 +1,6 @@
 #include "json/scan.h"
 
+#include <endian.h>
 #include <errno.h>
 
 #include "base/text.h"
@@ -45,14 +46,14 @@ static bool at_digit(const struct checker *c)
 	return c->p < c->end && *c->p >= '0' && *c->p <= '9';
 }
 
-/* Is one of these eight bytes a quote, a backslash, a control character or no ASCII? Looks at all of them at once:
- * a byte's top bit is set in the sum when it is one of those. (A borrow may accuse a neighbour of a guilty byte.) */
-static bool has_special(uint64_t bytes)
+/* A set top bit in every byte that is a quote, a backslash, a control character or no ASCII, eight bytes at a time.
+ * A subtraction's borrow may accuse the neighbour above such a byte; the lowest one named is always right. */
+static uint64_t special_bytes(uint64_t bytes)
 {
 	const uint64_t ones = 0x0101010101010101u;
 	const uint64_t quote = bytes ^ (ones * '"');
 	const uint64_t backslash = bytes ^ (ones * '\\');
-	return (((quote - ones) | (backslash - ones) | (bytes - ones * 0x20) | bytes) & (ones << 7)) != 0;
+	return ((quote - ones) | (backslash - ones) | (bytes - ones * 0x20) | bytes) & (ones << 7);
 }
 
 static void skip_plain(struct checker *c)
@@ -60,8 +61,11 @@ static void skip_plain(struct checker *c)
 	uint64_t bytes;
 	while (c->end - c->p >= (ptrdiff_t)sizeof(bytes)) {
 		memcpy(&bytes, c->p, sizeof(bytes));
-		if (has_special(bytes))
-			break;
+		const uint64_t special = special_bytes(le64toh(bytes));
+		if (special != 0) {
+			c->p += __builtin_ctzll(special) / 8;
+			return;
+		}
 		c->p += sizeof(bytes);
 	}
 	for (; c->p < c->end; c->p++) {

@@ -93,7 +93,7 @@ static struct sight *copy_sight(const struct sight *from)
 
 static void remember(struct dedupe *d, const struct sight *seen)
 {
-	struct sight *s = d->capacity > 0 ? copy_sight(seen) : NULL;
+	struct sight *s = copy_sight(seen);
 	if (!s)
 		return;
 	if (!tsearch(s, &d->ids, compare)) {

@@ -68,26 +68,34 @@ static size_t leb128_put(uint8_t *to, uint64_t value)
 
 /* How much there is to say, in either form. What is open behind the last done offset need not be said. */
 struct extent {
-	int64_t end; /* one past the last done offset; the base when nothing is done */
-	size_t run_bytes;
+	int64_t end;      /* one past the last done offset; the base when nothing is done */
+	size_t run_bytes; /* or just more than bit_bytes: then they are not counted to the end */
 	size_t bit_bytes;
 };
 
+static int64_t end_of_done(const struct offsets *o)
+{
+	const int64_t base = offsets_base(o);
+	for (int64_t at = offsets_limit(o); at > base;) {
+		at = at - base > 64 ? at - 64 : base;
+		const uint64_t bits = offsets_bits(o, at);
+		if (bits)
+			return at + 64 - __builtin_clzll(bits);
+	}
+	return base;
+}
+
 static struct extent measure(const struct offsets *o)
 {
-	const int64_t base = offsets_base(o), limit = offsets_limit(o);
-	struct extent extent = { .end = base };
-	size_t bytes = 0;
+	const int64_t base = offsets_base(o), last = end_of_done(o);
+	struct extent extent = { .end = last, .bit_bytes = (size_t)(last - base + 7) / 8 };
 	bool done;
-	for (int64_t at = base, end; at < limit; at = end) {
+	for (int64_t at = base, end; at < last && extent.run_bytes <= extent.bit_bytes; at = end) {
 		end = offsets_run(o, at, &done);
 		if (at == base && done)
-			bytes++; /* an empty open run */
-		bytes += leb128_size((uint64_t)(end - at));
-		if (done)
-			extent = (struct extent){ .end = end, .run_bytes = bytes };
+			extent.run_bytes++; /* an empty open run */
+		extent.run_bytes += leb128_size((uint64_t)(end - at));
 	}
-	extent.bit_bytes = (size_t)(extent.end - base + 7) / 8;
 	return extent;
 }
 
@@ -117,14 +125,13 @@ static void put_runs(uint8_t *body, const struct offsets *o, int64_t to)
 }
 
 /* The bitmap's first bit, the base's, is the lowest of the first byte. */
-static void put_bits(uint8_t *body, const struct offsets *o, int64_t to)
+static void put_bits(uint8_t *body, const struct offsets *o, size_t size)
 {
-	const int64_t base = offsets_base(o);
-	bool done;
-	for (int64_t at = base, end; at < to; at = end) {
-		end = offsets_run(o, at, &done);
-		for (uint64_t i = (uint64_t)(at - base); done && i < (uint64_t)(end - base); i++)
-			body[i / 8] |= (uint8_t)(1U << i % 8);
+	uint64_t bits = 0;
+	for (size_t i = 0; i < size; i++, bits >>= 8) {
+		if (i % 8 == 0)
+			bits = offsets_bits(o, offsets_base(o) + (int64_t)i * 8);
+		body[i] = (uint8_t)bits;
 	}
 }
 
@@ -143,7 +150,7 @@ int done_map_write(struct buf *out, const char *topic, int32_t partition, const 
 	if (raw[1] == FORM_RUNS)
 		put_runs(raw + HEADER_SIZE, o, extent.end);
 	else
-		put_bits(raw + HEADER_SIZE, o, extent.end);
+		put_bits(raw + HEADER_SIZE, o, extent.bit_bytes);
 	put_big_endian(raw + CRC_AT, checksum(topic, partition, raw, size), 4);
 
 	const size_t len = out->len;
@@ -207,7 +214,7 @@ static bool next_run(struct reader *r, uint64_t *ret_from, bool *ret_done)
 	return true;
 }
 
-/* Is the body exactly a map of `span` offsets, the last of them done, and nothing behind it? */
+/* Is the body exactly a map of `span` offsets, the last of them done, and nothing behind it? (So no span is 0.) */
 static bool is_sound(struct reader r)
 {
 	if (r.form == FORM_BITS && (r.size != (r.span + 7) / 8 || r.body[r.size - 1] >> ((r.span - 1) % 8) != 1))
@@ -248,7 +255,7 @@ static bool open_reader(struct reader *r, struct span raw, const char *topic, in
 			      .body = p + HEADER_SIZE,
 			      .size = raw.n - HEADER_SIZE,
 			      .span = get_big_endian(p + SPAN_AT, 4) };
-	return r->span > 0 && r->span <= (uint64_t)(INT64_MAX - base) && is_sound(*r);
+	return r->span <= (uint64_t)(INT64_MAX - base) && is_sound(*r);
 }
 
 int done_map_read(struct span text, const char *topic, int32_t partition, struct offsets *o)

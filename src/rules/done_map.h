@@ -27,7 +27,7 @@
  * pass DONE_MAP_MAX (nothing appended), or -ENOMEM. */
 int done_map_write(struct buf *out, const char *topic, int32_t partition, const struct offsets *o) MUST_CHECK;
 /* The length done_map_write() would append, without its limit: intake rests before this reaches DONE_MAP_MAX.
- * Costs a walk over the runs. */
+ * Costs a walk over the runs, until they take more room than the bitmap. */
 size_t done_map_size(const struct offsets *o);
 /* Preloads `o`, which is fresh and begins at the committed offset. 0; -ENOENT when `text` is empty; -EINVAL with
  * nothing changed when it must be ignored; -ENOMEM with nothing changed. */

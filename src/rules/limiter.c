@@ -37,7 +37,6 @@ void limiter_set_rate(struct limiter *l, double rate, double burst, usec_t now)
 	settle(l, now);
 	l->rate = not_negative(rate);
 	l->burst = not_negative(burst);
-	l->tokens = least(l->tokens, l->burst);
 }
 
 usec_t limiter_ready_at(const struct limiter *l, double n, usec_t now)

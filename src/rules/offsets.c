@@ -195,7 +195,7 @@ void offsets_done(struct offsets *o, int64_t offset)
 	assert(open);
 	if (!open)
 		return;
-	set_range(o, offset, offset + 1);
+	*word_of(o, offset) |= UINT64_C(1) << (offset & (BITS - 1));
 	o->open--;
 	/* Each word is passed over once in its life, so this costs O(1) per offset, whatever the order. */
 	if (offset == o->base)
@@ -234,4 +234,17 @@ int64_t offsets_run(const struct offsets *o, int64_t from, bool *ret_done)
 	if (from >= o->limit)
 		return from;
 	return find(o, from < o->base ? o->base : from, o->limit, !*ret_done);
+}
+
+uint64_t offsets_bits(const struct offsets *o, int64_t from)
+{
+	assert(from >= o->base);
+	if (from >= o->limit)
+		return 0;
+	const int shift = (int)(from & (BITS - 1));
+	uint64_t bits = *word_of(o, from) >> shift;
+	/* Beyond the limit the ring may hold the base's word again. */
+	if (shift > 0 && next_word(from) < o->limit)
+		bits |= *word_of(o, next_word(from)) << (BITS - shift);
+	return bits;
 }

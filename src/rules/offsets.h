@@ -54,6 +54,8 @@ int offsets_preload(struct offsets *o, int64_t from, int64_t to) MUST_CHECK;
  * Walks the span in runs: for (at = base; at < limit; at = end) end = offsets_run(o, at, &done). Preloaded marks beyond
  * next are walked too, hence offsets_limit(); from there on it returns `from` itself. */
 int64_t offsets_run(const struct offsets *o, int64_t from, bool *ret_done);
+/* Which of the 64 offsets from `from` (not below the base) on are done, `from` in the lowest bit. */
+uint64_t offsets_bits(const struct offsets *o, int64_t from);
 /* One past the highest offset that is open or marked done. */
 int64_t offsets_limit(const struct offsets *o);
 

@@ -18,15 +18,17 @@
 #include "rules/history.h"
 #include "rules/request.h"
 
-#define OUTCOME_BODY_MAX 8192 /* bytes of a connector's error body kept */
+#define OUTCOME_BODY_MAX   8192 /* bytes of a connector's error body kept */
+#define OUTCOME_NUMBER_MAX 64
 
-/* What a flow reply said of the transfer; texts are copies, NULL when absent upstream. */
+/* What a flow reply said of the transfer; texts are copies, NULL when absent upstream. Written cut to HISTORY_ID_MAX.
+ */
 struct transfer {
 	char *flow_execution_id;
 	char *flow_status;
 	char *action;
 	char *media_stream_status;
-	char *agent_wait_time; /* the JSON number's text */
+	char *agent_wait_time; /* the JSON number's text; longer than OUTCOME_NUMBER_MAX: written as null */
 };
 void transfer_fini(struct transfer *transfer);
 
@@ -58,16 +60,20 @@ struct outcome {
 	const char *event_id; /* ce_id */
 };
 
+/* How many attempts were begun: history->attempt, less one when none of its calls was made. */
+int32_t outcome_attempts(const struct history *history, const struct outcome *outcome);
+
 /* Key: the session id, else the original key. NULL when out of memory. */
 struct record *outcome_record(const char *topic, const struct record *original, const struct request *request,
 			      const struct history *history, const struct outcome *outcome) MUST_CHECK;
 
-/* The original's bytes and headers (none of a retry's), plus the error headers. */
+/* The original's bytes and headers (none of a retry's), plus the error headers, each of them once. */
 struct record *dead_letter_record(const char *topic, const struct record *original, const struct request *request,
 				  const struct history *history, const struct outcome *outcome) MUST_CHECK;
 
 /* The record without its value, and with handoff-truncated = the value's size: what is sent when the whole is over the
- * topic's limit. Header values over 1 KiB are cut. */
+ * topic's limit. So that it surely fits, header values over 1 KiB are cut, a key over 1 KiB is left out, and so are
+ * foreign headers (the last first) as far as names and values together are over 64 KiB. */
 struct record *record_truncated(const struct record *record) MUST_CHECK;
 
 #endif

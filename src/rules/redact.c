@@ -166,14 +166,14 @@ static size_t number_end(struct span s, size_t at, int min)
 	return digits >= min ? end : NOT_FOUND;
 }
 
-static bool is_letter_or_digit(char c)
+static bool is_letter(char c)
 {
-	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+	return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
 }
 
 static bool tel_at(struct span s, size_t at)
 {
-	return s.n - at > 4 && strncasecmp(s.p + at, "tel:", 4) == 0 && (at == 0 || !is_letter_or_digit(s.p[at - 1]));
+	return s.n - at > 4 && strncasecmp(s.p + at, "tel:", 4) == 0 && (at == 0 || !is_letter(s.p[at - 1]));
 }
 
 static bool find_number(struct span s, size_t at, struct hidden *ret)

@@ -297,7 +297,8 @@ static char *positional_id(struct reading *in)
 	const struct history *h = in->history;
 	buf_reset(&in->scratch);
 	origin_write(&in->scratch, &h->origin);
-	buf_add_format(&in->scratch, "@%" PRId64, h->progress.requested_at_ms);
+	/* The record's own timestamp, believed or not: a redelivery must find the same id. */
+	buf_add_format(&in->scratch, "@%" PRId64, in->envelope.record->timestamp_ms);
 	if (buf_ok(&in->scratch))
 		return copy(in, buf_span(&in->scratch));
 	fail_memory(in);

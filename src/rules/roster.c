@@ -51,12 +51,6 @@ static int64_t turn_key(const struct roster_entry *e)
 	       clamp(e->priority, PRIORITY_BITS) << DEADLINE_BITS | clamp(e->deadline_ms, DEADLINE_BITS);
 }
 
-static bool comes_before(const struct roster_entry *a, const struct roster_entry *b)
-{
-	const int64_t key_a = turn_key(a), key_b = turn_key(b);
-	return key_a != key_b ? key_a < key_b : a->arrival < b->arrival;
-}
-
 static struct roster_entry *by_turn(struct heap_link *link)
 {
 	return link ? CONTAINER_OF(link, struct roster_entry, turn) : NULL;
@@ -163,7 +157,8 @@ static int enter_session(struct roster *roster, struct roster_session *s, struct
 		put_in_front(roster, s, entry);
 		return 0;
 	}
-	if (front->place == ROSTER_RUNNING || !comes_before(entry, front))
+	/* It came later, so it passes only one that is less urgent. */
+	if (front->place == ROSTER_RUNNING || turn_key(entry) >= turn_key(front))
 		return put_behind(s, entry);
 	heap_remove(&roster->ready, &front->turn);
 	if (put_behind(s, front) < 0) {

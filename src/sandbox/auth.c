@@ -108,7 +108,7 @@ static const struct auth_token *find(const struct auth *auth, const char *text)
 		slot = slot * 16 + (size_t)hex_digit(text[i]);
 	}
 	text += TOKEN_MIN - 2 * AUTH_TOKEN_BYTES;
-	if (slot >= AUTH_TOKENS || !secret_matches(&auth->tokens[slot], text))
+	if (slot >= AUTH_TOKENS || auth->tokens[slot].expires == 0 || !secret_matches(&auth->tokens[slot], text))
 		return NULL;
 	text += 2 * AUTH_TOKEN_BYTES;
 	return text[strspn(text, ".")] == '\0' ? &auth->tokens[slot] : NULL;

@@ -15,7 +15,7 @@
 #include "handoff/contract.h"
 #include "handoff/macros.h"
 
-enum { AUTH_TOKENS = 1024, AUTH_TOKEN_BYTES = 16, AUTH_TOKEN_SIZE_MAX = 8192 };
+enum { AUTH_TOKENS = 1024, AUTH_TOKEN_BYTES = 16, AUTH_TOKEN_SIZE_MAX = 4096 };
 
 struct auth_token {
 	unsigned char secret[AUTH_TOKEN_BYTES];

@@ -1,5 +1,4 @@
-#include "worker/admin.h"
-
+/* admin - what the worker shows over HTTP: /healthz, /readyz, /metrics */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "worker/admin.h"
 
 #define TOPOLOGY_INTERVAL  (10 * USEC_PER_SEC)
 #define LONGEST_SLEEP      USEC_PER_SEC /* the group expels a client that is silent for too long */
@@ -56,6 +55,7 @@ static void set_policy(struct worker *w)
 	w->limits = (struct request_limits){
 		.max_record_bytes = (size_t)s->worker.max_record_bytes,
 		.max_age_ms = s->retry.max_age_ms,
+		.retry_topic = s->kafka.retry,
 	};
 	snprintf(w->event_source, sizeof(w->event_source), "/handoffd/%.200s", s->kafka.group);
 }

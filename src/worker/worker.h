@@ -128,6 +128,9 @@ void dispatch_cancel(struct worker *w, struct job *job);
 /* Forgets a job without any record of it: its partition has left. Open calls run on as orphans. */
 void dispatch_orphan(struct worker *w, struct job *job);
 
+/* report.c: hands the job's end to the outlet; false when there is no memory to say it with (nothing was changed). */
+bool report_job(struct worker *w, struct job *job);
+
 /* rebalance.c: the consumer's events. */
 void rebalance_serve(struct worker *w);
 /* Goes on with a release that waits. */
@@ -143,6 +146,13 @@ void cancel_take(struct worker *w, struct job *cancel);
 void cancel_expire(struct worker *w, struct job *cancel);
 /* Is there a cancel that came before this request? It is used up then. */
 bool cancel_awaits(struct worker *w, const struct job *job);
+
+/* admin.c: /healthz, /readyz and /metrics, served on this loop: it answers while the loop turns. `admin.listen = ""`
+ * turns it off, and every function takes that in its stride. NULL with the reason in `fault`. */
+struct admin *admin_new(struct worker *w, struct fault *fault) MUST_CHECK;
+struct admin *admin_free(struct admin *admin);
+void admin_run(struct admin *admin);
+usec_t admin_wait(const struct admin *admin);
 
 /* This worker's share of each tenant's rate, after an assignment. */
 void worker_share_rate(struct worker *w);

@@ -215,6 +215,7 @@ static void test_a_full_buffer_and_no_memory(void **state)
 		return;
 	o = offsets_new(7, 100000);
 	assert_int_equal(offsets_open(o, 7), 0);
+	assert_int_equal(offsets_open(o, 20), 0);
 	assert_int_equal(offsets_reach(o, 90000), 0);
 	assert_int_equal(done_map_write(&text, TOPIC, PARTITION, o), 0);
 	offsets_free(o);
@@ -390,6 +391,7 @@ static const struct forgery forgeries[] = {
 	{ "a run that would wrap around", 1, 1, 9, 5, { 2, 0xff, 0xff, 0xff, 0xff, 0x7f }, 6, -EINVAL },
 	{ "too few bits", 1, 2, 9, 9, { 0xfc }, 1, -EINVAL },
 	{ "too many bits", 1, 2, 9, 5, { 0x1c, 0 }, 2, -EINVAL },
+	{ "too many bits, the last one set", 1, 2, 9, 5, { 0x1c, 0x10 }, 2, -EINVAL },
 	{ "a bit behind the span", 1, 2, 9, 5, { 0x3c }, 1, -EINVAL },
 	{ "the last bit is open", 1, 2, 9, 6, { 0x1c }, 1, -EINVAL },
 	{ "a span beyond the window", 1, 1, 9, WINDOW + 1, { 1, 0xc0, 0x84, 0x3d }, 4, -EINVAL },

@@ -216,6 +216,17 @@ static void test_an_unreadable_header_is_named_and_the_others_are_read(void **st
 	}
 }
 
+static void test_of_several_unreadable_headers_the_first_is_named(void **state)
+{
+	(void)state;
+	struct header headers[] = { { "handoff-spilled-at", SPAN("x") }, { "handoff-origin", SPAN("x") } };
+	const struct record record = record_with(headers, ARRAY_SIZE(headers));
+	struct history h = fresh();
+	struct fault fault;
+	assert_int_equal(history_read(&record, &h, &fault), -EINVAL);
+	assert_string_equal(fault.message, "header handoff-origin cannot be read");
+}
+
 static void test_numbers_are_clamped(void **state)
 {
 	(void)state;
@@ -394,6 +405,7 @@ int main(void)
 		cmocka_unit_test(test_the_contract_s_headers_are_read),
 		cmocka_unit_test(test_what_no_header_says_stays_as_it_is),
 		cmocka_unit_test(test_an_unreadable_header_is_named_and_the_others_are_read),
+		cmocka_unit_test(test_of_several_unreadable_headers_the_first_is_named),
 		cmocka_unit_test(test_numbers_are_clamped),
 		cmocka_unit_test(test_a_reason_of_a_later_version_is_no_error),
 		cmocka_unit_test(test_a_replay_says_its_number_and_its_deadline_only),

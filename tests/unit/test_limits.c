@@ -268,7 +268,7 @@ static void test_breaker_turned_off(void **state)
 	breaker_init(&b, 0, 100);
 	for (int i = 0; i < 1000; i++)
 		breaker_failed(&b, i);
-	assert_true(breaker_allows(&b, 1000));
+	assert_int_equal(b.state, BREAKER_CLOSED);
 	b.failures = INT32_MAX;
 	breaker_failed(&b, 1000);
 	assert_int_equal(b.failures, INT32_MAX);
@@ -300,6 +300,11 @@ static void test_limiter_bucket(void **state)
 	const usec_t next = limiter_ready_at(&l, 1, 100 * S);
 	assert_in_range(next, 100 * S + S / 10, 100 * S + S / 10 + 2);
 	assert_true(limiter_ready_at(&l, 1, next) <= next);
+	/* Never early, not by the fraction of a microsecond. */
+	struct limiter third;
+	limiter_init(&third, 3, 1, 0);
+	limiter_take(&third, 1, 0);
+	assert_in_range(limiter_ready_at(&third, 1, 0), 333334, 333336);
 	/* A burst is all that an idle hour is worth, and more than the burst is never waited for. */
 	assert_true(limiter_ready_at(&l, 3, 3700 * S) <= 3700 * S);
 	assert_true(limiter_ready_at(&l, 50, 3700 * S) <= 3700 * S);
@@ -326,6 +331,10 @@ static void test_limiter_new_share(void **state)
 	limiter_set_rate(&l, 1000, 5, 1 * S); /* the second before was worth 10, cut to 5 */
 	limiter_take(&l, 5, 1 * S);
 	assert_in_range(limiter_ready_at(&l, 1, 1 * S), 1 * S + 1000, 1 * S + 1002);
+	limiter_init(&l, 10, 100, 0);
+	limiter_take(&l, 100, 0);
+	limiter_set_rate(&l, 1000, 100, 1 * S); /* time before is counted at the rate of then */
+	assert_in_range(limiter_ready_at(&l, 11, 1 * S), 1 * S + 1000, 1 * S + 1002);
 }
 
 static void test_limiter_extremes(void **state)

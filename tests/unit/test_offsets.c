@@ -189,6 +189,14 @@ static bool model_is_done(int64_t offset)
 	return model.state[offset] == 'd' || model.state[offset] == 'p';
 }
 
+static void check_bits(const struct offsets *o, int64_t from)
+{
+	uint64_t expected = 0;
+	for (int i = 0; i < 64; i++)
+		expected |= (uint64_t)(from + i < UNIVERSE && model_is_done(from + i)) << i;
+	assert_int_equal(offsets_bits(o, from), expected);
+}
+
 static void check_runs(const struct offsets *o)
 {
 	const int64_t limit = offsets_limit(o);
@@ -270,6 +278,7 @@ static int random_life(struct dice *dice, int64_t operations)
 		assert_int_equal(offsets_open_count(o), model_open_count(base));
 		const int64_t any = base > 70 ? base - 70 + dice_below(dice, limit - base + 140) : base;
 		assert_int_equal(offsets_is_done(o, any), model_is_done(any));
+		check_bits(o, base + dice_below(dice, limit - base + 70));
 		if (n % 16 == 0)
 			check_runs(o);
 	}
@@ -333,6 +342,63 @@ static void test_out_of_memory_changes_nothing(void **state)
 	offsets_free(o);
 }
 
+static void test_a_run_from_below_the_base(void **state)
+{
+	(void)state;
+	struct offsets *o = offsets_new(1000, 2000);
+	bool done;
+	assert_int_equal(offsets_open(o, 1000), 0);
+	assert_int_equal(offsets_run(o, 3, &done), 1000); /* what is below the base is done, up to the open one */
+	assert_true(done);
+	assert_int_equal(offsets_reach(o, 1500), 0);
+	assert_int_equal(offsets_run(o, 1000, &done), 1001);
+	assert_false(done);
+	offsets_free(o);
+	/* Preloaded from the base on: one run with what is below it. */
+	o = offsets_new(1000, 2000);
+	assert_int_equal(offsets_preload(o, 1000, 1100), 0);
+	assert_int_equal(offsets_run(o, 3, &done), 1100);
+	assert_true(done);
+	offsets_free(o);
+}
+
+/* With the ring full to the last bit, the word behind the limit is the base's again. */
+static void test_bits_behind_the_limit(void **state)
+{
+	(void)state;
+	struct offsets *o = offsets_new(0, 1024);
+	for (int64_t i = 0; i < 1024; i++)
+		assert_int_equal(offsets_open(o, i), 0);
+	for (int64_t i = 1; i < 1024; i++)
+		offsets_done(o, i);
+	assert_int_equal(offsets_bits(o, 1000), UINT64_MAX >> 40);
+	assert_int_equal(offsets_bits(o, 960), UINT64_MAX);
+	assert_int_equal(offsets_bits(o, 1024), 0);
+	assert_int_equal(offsets_bits(o, 1024 + 64), 0);
+	assert_int_equal(offsets_bits(o, 0), UINT64_MAX - 1);
+	offsets_free(o);
+}
+
+/* A programming error that a release build survives: what is not open cannot be finished, and nothing moves. */
+static void test_done_of_what_is_not_open(void **state)
+{
+	(void)state;
+#ifdef NDEBUG
+	struct offsets *o = offsets_new(10, 100);
+	assert_int_equal(offsets_open(o, 10), 0);
+	assert_int_equal(offsets_open(o, 12), 0);
+	offsets_done(o, 12);
+	const int64_t not_open[] = { 9, 11, 12, 13, 5000, -1 };
+	for (size_t i = 0; i < sizeof(not_open) / sizeof(not_open[0]); i++)
+		offsets_done(o, not_open[i]);
+	assert_int_equal(offsets_base(o), 10);
+	assert_int_equal(offsets_open_count(o), 1);
+	offsets_free(o);
+#else
+	skip(); /* here it is an assertion */
+#endif
+}
+
 static void test_free_takes_null(void **state)
 {
 	(void)state;
@@ -346,6 +412,9 @@ int main(void)
 		cmocka_unit_test(test_model),
 		cmocka_unit_test(test_a_full_window_of_holes),
 		cmocka_unit_test(test_out_of_memory_changes_nothing),
+		cmocka_unit_test(test_a_run_from_below_the_base),
+		cmocka_unit_test(test_bits_behind_the_limit),
+		cmocka_unit_test(test_done_of_what_is_not_open),
 		cmocka_unit_test(test_free_takes_null),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

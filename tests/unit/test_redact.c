@@ -108,6 +108,7 @@ static void test_telephone_numbers_in_any_text(void **state)
 		{ "2026-11-24T10:00:00+01:00", "2026-11-24T10:00:00+01:00" },
 		{ "a + b, +, + ( ) -", "a + b, +, + ( ) -" },
 		{ "tel:112", "tel:***" },
+		{ "tel:1tel:05", "tel:***tel:***" },
 		{ "tel:+112", "tel:***" },
 		{ "tel: +112 tel:", "tel: *** tel:" },
 		{ "TEL: +49-30-1234;ext=5", "TEL: ***;ext=5" },

@@ -43,6 +43,7 @@ static void names_what_is_not_a_setting(void **state)
 		{ "cognigy: { name = \"a\"; };", "h.conf:1: cognigy.name: there is no such setting" },
 		{ "kafka: {\n group = \"a\";\n group = \"b\"; };", "h.conf:3: duplicate setting name" },
 		{ "kafka: {\n group = \"a\"\n", "h.conf:3: syntax error" },
+		{ "kafka: {\n group = \"a;\n};\n", "h.conf:2: a text begins here and is not closed by a quote" },
 		{ "kafka: {\n@include \"other.conf\"\n};",
 		  "h.conf:2: @include is not supported: put all settings into one file" },
 	};

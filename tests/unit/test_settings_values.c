@@ -3,6 +3,7 @@
 
 #include "doors/settings_table.h"
 #include "handoff/contract.h"
+#include "torture.h"
 
 #define TENANT "base_url = \"https://t.example/api\"; client_id = \"me\"; "
 
@@ -223,6 +224,28 @@ static void a_tenant_begins_as_the_sections_are(void **state)
 	settings_fini(&s);
 }
 
+/* Without a file, for libconfig does not look at what its allocations return. */
+static void survives_each_failing_allocation(void **state)
+{
+	(void)state;
+	bool struck = true;
+	setenv("HANDOFFD_LOG_REDACT", "a,b", 1);
+	for (long n = 0; struck; n++) {
+		struct settings s;
+		struct buf error;
+		buf_init(&error, 4096);
+		torture_after(n);
+		const int r = settings_read(NULL, false, &s, &error);
+		struck = torture_end();
+		assert_int_equal(r, struck ? -EINVAL : 0);
+		if (r == 0)
+			settings_fini(&s);
+		else
+			assert_true(!buf_ok(&error) || strstr(buf_text(&error), "out of memory"));
+		buf_fini(&error);
+	}
+}
+
 /* --- printing --- */
 
 static char *printed(const struct settings *s)
@@ -374,6 +397,7 @@ int main(void)
 		cmocka_unit_test_setup(one_secret_takes_the_place_of_another, bench_clean),
 		cmocka_unit_test_setup(the_secret_file_is_read_each_time, bench_clean),
 		cmocka_unit_test_setup(a_tenant_begins_as_the_sections_are, bench_clean),
+		cmocka_unit_test_setup(survives_each_failing_allocation, bench_clean),
 		cmocka_unit_test_setup(prints_what_it_would_accept_and_no_secret, bench_clean),
 		cmocka_unit_test_setup(the_example_is_the_defaults, bench_clean),
 		cmocka_unit_test_setup(the_example_explains_every_key, bench_clean),

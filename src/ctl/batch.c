@@ -1,0 +1,242 @@
+#include "ctl/batch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "ctl/csv.h"
+#include "ctl/pair_map.h"
+#include "rules/request.h"
+#include "json/merge.h"
+#include "json/scan.h"
+#include "json/write.h"
+
+#define VALUE_MAX_BYTES ((size_t)128 << 20)
+
+struct reading {
+	struct batch *batch;
+	const struct batch_source *source;
+	struct buf *complaints;
+	struct request_limits limits;
+	int64_t now_ms;
+	struct pair_map ids; /* tenant and handoffId -> line */
+	struct buf value;
+};
+
+static int complain(struct reading *reading, size_t line, const char *what)
+{
+	if (reading->batch->refused++ < BATCH_COMPLAINTS_MAX)
+		buf_add_format(reading->complaints, "%s:%zu: %s\n", reading->source->file, line, what);
+	return buf_ok(reading->complaints) ? 0 : -ENOMEM;
+}
+
+/* The record that the worker would see. */
+static struct record as_record(const struct reading *reading, struct span key, struct span value)
+{
+	return (struct record){
+		.topic = reading->source->topic, .partition = -1, .timestamp_ms = -1, .key = key, .value = value
+	};
+}
+
+static int read_request(const struct reading *reading, struct span value, struct request *ret, struct fault *fault)
+{
+	struct history history;
+	struct record record = as_record(reading, SPAN_NONE, value);
+	record.partition = 0;
+	record.timestamp_ms = reading->now_ms;
+	return request_read(&record, &reading->limits, reading->now_ms, ret, &history, fault);
+}
+
+/* Puts handoffId and batchId into the value where they are missing; every other byte stays. */
+static int add_ids(struct reading *reading, size_t line, struct span value, const struct request *request)
+{
+	struct scan_value object;
+	struct merge_pair pairs[2];
+	struct buf id;
+	struct buf batch;
+	size_t count = 0;
+	buf_init(&id, 512);
+	buf_init(&batch, 512);
+	buf_add_format(&id, "\"%s-%zu\"", reading->source->batch_id, line);
+	write_quoted(&batch, span_of(reading->source->batch_id));
+	if (!request->handoff_id_given)
+		pairs[count++] = (struct merge_pair){ SPAN("handoffId"), buf_span(&id) };
+	if (!request->batch_id)
+		pairs[count++] = (struct merge_pair){ SPAN("batchId"), buf_span(&batch) };
+	int r = scan_check(value, &object, NULL);
+	if (r == 0)
+		r = merge_object(&reading->value, object, pairs, count);
+	buf_fini(&id);
+	buf_fini(&batch);
+	return r;
+}
+
+static struct batch_item *new_item(struct batch *batch)
+{
+	if (batch->count == batch->capacity) {
+		const size_t capacity = batch->capacity ? batch->capacity * 2 : 256;
+		struct batch_item *items = realloc(batch->items, capacity * sizeof(*items));
+		if (!items)
+			return NULL;
+		batch->items = items;
+		batch->capacity = capacity;
+	}
+	batch->items[batch->count] = (struct batch_item){ 0 };
+	return &batch->items[batch->count++];
+}
+
+static int keep(struct reading *reading, size_t line, const struct request *request, struct span value)
+{
+	struct batch_item *item = new_item(reading->batch);
+	if (!item)
+		return -ENOMEM;
+	const struct record record = as_record(reading, span_of(request->session_id), value);
+	item->line = line;
+	item->is_cancel = request->is_cancel;
+	item->record = record_new(&record);
+	item->handoff_id = strdup(request->handoff_id_given ? request->handoff_id : "");
+	item->tenant = strdup(request->tenant ? request->tenant : "");
+	return item->record && item->handoff_id && item->tenant ? 0 : -ENOMEM;
+}
+
+static bool knows_tenant(const struct settings *settings, const char *name)
+{
+	for (size_t i = 0; i < settings->tenant_count; i++)
+		if (!strcmp(settings->tenants[i].name, name))
+			return true;
+	return false;
+}
+
+/* What the worker would only find out later: a tenant that it does not have, an id that comes twice. */
+static int check_line(const struct reading *reading, const struct request *request, struct fault *fault)
+{
+	const struct settings *settings = reading->source->settings;
+	const char *tenant = request->tenant ? request->tenant : "";
+	if (reading->source->knows_tenants && !*tenant && settings->tenant_count > 1)
+		return fault_set(fault, -EINVAL, FAULT_PERMANENT,
+				 "field \"tenant\" is missing: there are several tenants");
+	if (reading->source->knows_tenants && *tenant && !knows_tenant(settings, tenant))
+		return fault_set(fault, -EINVAL, FAULT_PERMANENT, "there is no tenant \"%.64s\"", tenant);
+	const struct pair_slot *slot =
+		request->is_cancel ? NULL : pair_map_find(&reading->ids, span_of(tenant), span_of(request->handoff_id));
+	if (slot)
+		return fault_set(fault, -EINVAL, FAULT_PERMANENT, "the handoffId \"%s\" is that of line %zu too",
+				 request->handoff_id, slot->number);
+	return 0;
+}
+
+/* Remembers the id; the texts are the item's, which stay where they are. */
+static int remember(struct reading *reading, size_t line)
+{
+	const struct batch_item *item = &reading->batch->items[reading->batch->count - 1];
+	bool is_new;
+	if (item->is_cancel)
+		return 0;
+	return pair_map_put(&reading->ids, span_of(item->tenant), span_of(item->handoff_id), line, &is_new) ? 0
+													    : -ENOMEM;
+}
+
+/* The second look, at the value as it will be sent. */
+static int take_value(struct reading *reading, size_t line, struct span value, struct fault *fault)
+{
+	struct request request;
+	int r = read_request(reading, value, &request, fault);
+	if (r == 0)
+		r = check_line(reading, &request, fault);
+	if (r == 0)
+		r = keep(reading, line, &request, value);
+	if (r == 0)
+		r = remember(reading, line);
+	request_fini(&request);
+	return r;
+}
+
+/* One line's or row's JSON. 0 also when it was complained about. */
+static int take_line(struct reading *reading, size_t line, struct span value)
+{
+	struct request request;
+	struct fault fault = { 0 };
+	int r = read_request(reading, value, &request, &fault);
+	if (r == 0 && !request.is_cancel && !(request.handoff_id_given && request.batch_id)) {
+		buf_reset(&reading->value);
+		r = add_ids(reading, line, value, &request);
+		if (r == -EINVAL)
+			fault_set(&fault, 0, FAULT_PERMANENT, "two of its fields have the same name");
+		value = buf_span(&reading->value);
+	}
+	request_fini(&request);
+	if (r == 0)
+		r = take_value(reading, line, value, &fault);
+	return r == -EINVAL ? complain(reading, line, fault.message) : r;
+}
+
+static int read_lines(struct reading *reading)
+{
+	const struct span text = reading->source->text;
+	size_t line = 1;
+	int r = 0;
+	for (const char *p = text.p, *end = text.p + text.n; r == 0 && p < end; line++) {
+		const char *newline = memchr(p, '\n', (size_t)(end - p));
+		const size_t n = (size_t)((newline ? newline : end) - p);
+		const size_t blank = strspn(p, " \t\r");
+		if (blank < n)
+			r = take_line(reading, line, (struct span){ p, n });
+		p += n + 1;
+	}
+	return r;
+}
+
+static int read_rows(struct reading *reading)
+{
+	struct csv csv;
+	struct fault fault = { 0 };
+	struct buf row;
+	size_t line = 1;
+	buf_init(&row, VALUE_MAX_BYTES);
+	int r = csv_init(&csv, reading->source->text, &fault);
+	if (r == -EINVAL)
+		r = complain(reading, csv.line, fault.message);
+	else if (r == 0)
+		for (r = 1; r > 0;) {
+			buf_reset(&row);
+			r = csv_next(&csv, &row, &line, &fault);
+			if (r > 0 && !buf_ok(&row))
+				r = -ENOMEM;
+			if (r == -EINVAL)
+				r = complain(reading, line, fault.message) < 0 ? -ENOMEM : 1;
+			else if (r > 0 && take_line(reading, line, buf_span(&row)) < 0)
+				r = -ENOMEM;
+		}
+	csv_fini(&csv);
+	buf_fini(&row);
+	return r;
+}
+
+int batch_read(struct batch *batch, const struct batch_source *source, struct buf *complaints)
+{
+	*batch = (struct batch){ 0 };
+	struct reading reading = { .batch = batch,
+				   .source = source,
+				   .complaints = complaints,
+				   .limits = { .max_record_bytes = (size_t)source->settings->worker.max_record_bytes,
+					       .max_age_ms = source->settings->retry.max_age_ms,
+					       .retry_topic = source->settings->kafka.retry },
+				   .now_ms = clock_read().unix_ms };
+	buf_init(&reading.value, VALUE_MAX_BYTES);
+	const int r = source->csv ? read_rows(&reading) : read_lines(&reading);
+	pair_map_fini(&reading.ids);
+	buf_fini(&reading.value);
+	return r < 0 ? r : batch->refused > 0 ? -EINVAL : 0;
+}
+
+void batch_fini(struct batch *batch)
+{
+	for (size_t i = 0; i < batch->count; i++) {
+		record_free(batch->items[i].record);
+		free(batch->items[i].handoff_id);
+		free(batch->items[i].tenant);
+	}
+	free(batch->items);
+	*batch = (struct batch){ 0 };
+}

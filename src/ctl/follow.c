@@ -1,0 +1,224 @@
+/* follow - the outcomes as they come, one line each */
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "ctl/commands.h"
+#include "ctl/connection.h"
+#include "doors/kafka_reader.h"
+#include "handoff/contract.h"
+
+#define BROKER_TIMEOUT (10 * USEC_PER_SEC)
+
+struct follow {
+	struct connection connection;
+	const char *id;
+	const char *batch;
+	const char *status;
+	int64_t count;  /* 0: no end */
+	double timeout; /* seconds; 0: no end */
+	bool from_start;
+	struct kafka_reader *reader;
+	bool colour;
+	int64_t printed;
+};
+
+#define OPTION_COUNT (CONNECTION_OPTIONS + 6)
+
+static void list_options(struct follow *f, struct option options[OPTION_COUNT], const char **room)
+{
+	connection_list(&f->connection, options, room);
+	struct option *o = options + CONNECTION_OPTIONS;
+	*o++ = (struct option){ '\0', "id", OPTION_TEXT, &f->id, "ID", "only the outcomes of this handoffId" };
+	*o++ = (struct option){ '\0', "batch", OPTION_TEXT, &f->batch, "ID", "only the outcomes of this batch" };
+	*o++ = (struct option){ '\0', "status", OPTION_TEXT, &f->status, "S", "only outcomes of this status" };
+	*o++ = (struct option){ '\0', "count", OPTION_WHOLE, &f->count, "N", "end after N outcomes" };
+	*o++ = (struct option){ '\0', "timeout", OPTION_NUMBER, &f->timeout, "S", "end after S seconds" };
+	*o++ = (struct option){ '\0',           "from-start", OPTION_FLAG,
+				&f->from_start, NULL,         "begin with the oldest outcome instead of the next" };
+}
+
+static int print_help(const struct option *options)
+{
+	puts("usage: handoffctl follow [OPTIONS]\n"
+	     "\n"
+	     "Prints each outcome as it comes, until it is interrupted: time, status/reason, handoffId, sessionId,\n"
+	     "milliseconds from request to end, attempts.\n");
+	options_print(options, OPTION_COUNT);
+	return EXIT_CLEAN;
+}
+
+/* --- one outcome --- */
+
+static bool header_is(const struct record *record, const char *name, const char *wanted)
+{
+	return !wanted || span_is(record_header(record, name), wanted);
+}
+
+static bool is_wanted(const struct follow *f, const struct record *record)
+{
+	return header_is(record, HDR_ID, f->id) && header_is(record, HDR_BATCH, f->batch) &&
+	       header_is(record, HDR_STATUS, f->status);
+}
+
+/* A text of the outcome, with nothing in it that a terminal would obey; "-" when there is none. */
+static void print_text(struct json_object *object, const char *key)
+{
+	struct json_object *member = NULL;
+	const bool there = object && json_object_object_get_ex(object, key, &member) && member;
+	for (const char *p = there ? json_object_get_string(member) : "-"; *p; p++)
+		putchar((unsigned char)*p < 0x20 || *p == 0x7f ? '?' : *p);
+}
+
+static struct json_object *member_of(struct json_object *object, const char *key)
+{
+	struct json_object *member = NULL;
+	return object && json_object_object_get_ex(object, key, &member) ? member : NULL;
+}
+
+static const char *tint(const struct follow *f, const struct record *record)
+{
+	if (!f->colour)
+		return "";
+	return header_is(record, HDR_STATUS, "completed") || header_is(record, HDR_STATUS, "initiated") ? "\033[32m"
+													: "\033[31m";
+}
+
+static void print_line(const struct follow *f, const struct record *record, struct json_object *body)
+{
+	struct json_object *timing = member_of(body, "timing");
+	print_text(timing, "finishedAt");
+	printf("  %s", tint(f, record));
+	print_text(body, "status");
+	putchar('/');
+	print_text(body, "reason");
+	printf("%s  ", f->colour ? "\033[0m" : "");
+	print_text(body, "handoffId");
+	printf("  ");
+	print_text(body, "sessionId");
+	printf("  ");
+	print_text(timing, "totalMs");
+	printf(" ms  attempts ");
+	print_text(body, "attempts");
+	putchar('\n');
+}
+
+/* One line whatever is in it: a line end between two tokens means as much as a blank. */
+static void print_json(const struct record *record)
+{
+	for (size_t i = 0; i < record->value.n; i++)
+		putchar(record->value.p[i] == '\n' ? ' ' : record->value.p[i]);
+	putchar('\n');
+}
+
+static struct json_object *parse(struct span value)
+{
+	struct json_tokener *tokener = json_tokener_new();
+	struct json_object *body = NULL;
+	if (tokener && value.p && value.n < INT32_MAX)
+		body = json_tokener_parse_ex(tokener, value.p, (int)value.n);
+	if (tokener)
+		json_tokener_free(tokener);
+	return body;
+}
+
+static void print_outcome(struct follow *f, const struct record *record)
+{
+	if (!is_wanted(f, record))
+		return;
+	struct json_object *body = parse(record->value);
+	if (!json_object_is_type(body, json_type_object))
+		fprintf(stderr, "handoffctl: %s/%d/%lld is no outcome: its value is no JSON object\n", record->topic,
+			(int)record->partition, (long long)record->offset);
+	else if (f->connection.json)
+		print_json(record);
+	else
+		print_line(f, record, body);
+	f->printed += json_object_is_type(body, json_type_object);
+	json_object_put(body);
+	fflush(stdout);
+}
+
+/* --- all of them --- */
+
+static int judge(const struct follow *f)
+{
+	if (f->count > f->printed)
+		return command_fail(EXIT_FAILED, "%lld of %lld outcomes came in %g s", (long long)f->printed,
+				    (long long)f->count, f->timeout);
+	return EXIT_CLEAN;
+}
+
+static int read_on(struct follow *f)
+{
+	struct fault fault = { 0 };
+	const usec_t began = clock_read().mono;
+	const usec_t deadline = f->timeout > 0 ? began + (usec_t)(f->timeout * (double)USEC_PER_SEC) : USEC_NEVER;
+	for (usec_t now = began; now < deadline && !(f->count > 0 && f->printed >= f->count); now = clock_read().mono) {
+		struct record *record = NULL;
+		const usec_t left = deadline - now;
+		const int r = kafka_reader_next(f->reader, left < USEC_PER_SEC ? left : USEC_PER_SEC, &record, &fault);
+		if (r < 0)
+			return command_fail(EXIT_FAILED, "the outcomes cannot be read on: %s", fault.message);
+		if (r > 0)
+			print_outcome(f, record);
+		record_free(record);
+		if (ferror(stdout))
+			return EXIT_FAILED;
+	}
+	return judge(f);
+}
+
+static int open_reader(struct follow *f)
+{
+	const struct kafka_options *options = &f->connection.options;
+	struct fault fault = { 0 };
+	f->reader =
+		kafka_reader_new(options, &options->outcomes, 1,
+				 f->from_start ? KAFKA_READER_EARLIEST : KAFKA_READER_LATEST, BROKER_TIMEOUT, &fault);
+	return f->reader ? EXIT_CLEAN : command_fail(EXIT_FAILED, "%s", fault.message);
+}
+
+static int run(struct follow *f)
+{
+	struct buf error;
+	buf_init(&error, 8192);
+	int code = EXIT_CLEAN;
+	if (f->status && status_by_name(f->status) == STATUS_COUNT)
+		code = command_fail(EXIT_WRONG, "follow: there is no status \"%.64s\"", f->status);
+	else if (connection_open(&f->connection, &error) < 0)
+		code = command_fail(EXIT_WRONG, "%s", buf_text(&error));
+	buf_fini(&error);
+	f->colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+	if (code == EXIT_CLEAN)
+		code = open_reader(f);
+	return code == EXIT_CLEAN ? read_on(f) : code;
+}
+
+int follow_run(int argc, char **argv)
+{
+	struct follow f = { 0 };
+	struct option options[OPTION_COUNT];
+	struct fault fault = { 0 };
+	int words = 0;
+	int code;
+	const char **room = calloc((size_t)argc + 1, sizeof(*room));
+	if (!room)
+		return command_fail(EXIT_FAILED, "out of memory");
+	list_options(&f, options, room);
+	if (options_parse(options, OPTION_COUNT, argc, argv, &words, &fault) < 0)
+		code = command_fail(EXIT_WRONG, "follow: %s; see handoffctl follow --help", fault.message);
+	else if (f.connection.help)
+		code = print_help(options);
+	else if (words > 0)
+		code = command_fail(EXIT_WRONG, "follow: takes no \"%.64s\"; see handoffctl follow --help", argv[1]);
+	else
+		code = run(&f);
+	kafka_reader_free(f.reader);
+	connection_close(&f.connection);
+	free(room);
+	return code;
+}

@@ -1,0 +1,64 @@
+#include "ctl/progress.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BAR_WIDTH   ((size_t)30)
+#define BAR_PERIOD  (USEC_PER_SEC / 10)
+#define LINE_PERIOD (2 * USEC_PER_SEC)
+
+void progress_bar_init(struct progress_bar *bar, bool quiet)
+{
+	*bar = (struct progress_bar){ .quiet = quiet, .terminal = isatty(STDERR_FILENO) };
+}
+
+static void draw(struct progress_bar *bar, size_t total, size_t sent, size_t awaited, size_t seen)
+{
+	const size_t all = awaited > 0 ? awaited : total;
+	const size_t done = awaited > 0 ? seen : sent;
+	const size_t filled = all > 0 ? done * BAR_WIDTH / all : BAR_WIDTH;
+	char picture[BAR_WIDTH + 1];
+	memset(picture, '.', BAR_WIDTH);
+	memset(picture, '#', filled);
+	picture[BAR_WIDTH] = '\0';
+	fprintf(stderr, "\r[%s] %zu of %zu sent", picture, sent, total);
+	if (awaited > 0)
+		fprintf(stderr, ", %zu of %zu outcomes", seen, awaited);
+	fputs("\033[K", stderr);
+	bar->drawn = true;
+}
+
+static void tell(struct progress_bar *bar, size_t total, size_t sent, size_t awaited, size_t seen)
+{
+	bar->sent = sent;
+	bar->seen = seen;
+	if (bar->terminal)
+		draw(bar, total, sent, awaited, seen);
+	else if (awaited > 0)
+		fprintf(stderr, "%zu of %zu sent, %zu of %zu outcomes\n", sent, total, seen, awaited);
+	else
+		fprintf(stderr, "%zu of %zu sent\n", sent, total);
+}
+
+void progress_bar_show(struct progress_bar *bar, usec_t now, size_t total, size_t sent, size_t awaited, size_t seen)
+{
+	if (bar->quiet || now < bar->next)
+		return;
+	/* The first line comes after a first period: what is done by then needs none. */
+	const bool first = bar->next == 0;
+	bar->next = now + (bar->terminal ? BAR_PERIOD : LINE_PERIOD);
+	if (bar->terminal || (!first && (sent != bar->sent || seen != bar->seen)))
+		tell(bar, total, sent, awaited, seen);
+}
+
+void progress_bar_end(struct progress_bar *bar, size_t total, size_t sent, size_t awaited, size_t seen)
+{
+	if (bar->quiet)
+		return;
+	if (bar->terminal || sent != bar->sent || seen != bar->seen)
+		tell(bar, total, sent, awaited, seen);
+	if (bar->drawn)
+		fputc('\n', stderr);
+	bar->drawn = false;
+}

@@ -1,0 +1,219 @@
+/*
+ * A batch exactly once: records and offsets in one transaction.
+ *
+ *   begin ─> produce ─> send offsets ─> commit ─> COMMITTED
+ *     any call says      "retriable"  call it again: aborting here would be wrong, the abort would fail as well
+ *                        "abort"      abort ─> ABORTED, or REVOKED_UNDER_US when the group refused the offsets
+ *                        "fatal"      a new client with the same id; its init_transactions() ends the old transaction.
+ *                                     Before the commit was asked for, nothing can have taken effect: ABORTED.
+ *                                     After, nobody knows: UNKNOWN
+ *                        "fenced"     as fatal, for a coordinator's time-out looks like this too; a second time within
+ *                                     a minute there really is somebody with our id: FENCED
+ *   the membership ends  (only while something is retried) REVOKED_UNDER_US at once; the next client's
+ *                        init_transactions() ends what was open
+ */
+#include <errno.h>
+
+#include "doors/kafka_producer_internal.h"
+
+#define AGAIN_AFTER  (100 * USEC_PER_MSEC)
+#define FENCE_MEMORY (60 * USEC_PER_SEC)
+#define ALONE_TRIES  3 /* the transaction after a refusal fails once by itself ("skipped sequence numbers") */
+#define TXN_CALL_MS  (5 * CALL_MS)
+
+/* What to do after a call. */
+enum next { NEXT_GO_ON, NEXT_ABORT, NEXT_RENEW, NEXT_LEAVE };
+
+struct attempt {
+	struct kafka_producer *producer;
+	struct kafka_batch *batch;
+	struct fault *fault;
+	bool commit_asked;
+	bool moved; /* the group refused the offsets */
+	bool fenced;
+};
+
+static bool is_group_refusal(rd_kafka_resp_err_t error)
+{
+	return error == RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION || error == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID ||
+	       error == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
+}
+
+static bool is_fence(rd_kafka_resp_err_t error)
+{
+	return error == RD_KAFKA_RESP_ERR__FENCED || error == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
+	       error == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
+}
+
+static enum next leave(struct attempt *a)
+{
+	fault_set(a->fault, 0, FAULT_OURS, "the partitions were given back or lost before the transaction committed");
+	return NEXT_LEAVE;
+}
+
+/* Takes `error`; NEXT_GO_ON with *ret_again when the same call is to be made again. */
+static enum next judge(struct attempt *a, const char *what, rd_kafka_error_t *error, bool *ret_again)
+{
+	const bool retriable = rd_kafka_error_is_retriable(error);
+	const bool abort = rd_kafka_error_txn_requires_abort(error);
+	const rd_kafka_resp_err_t code = rd_kafka_error_code(error);
+	kafka_producer_note(a->producer, code, rd_kafka_error_string(error));
+	if (!retriable || a->fault->kind == FAULT_NONE)
+		fault_set(a->fault, 0, kafka_fault_class(code), "%s: %s", what, rd_kafka_error_string(error));
+	rd_kafka_error_destroy(error);
+	a->moved = a->moved || is_group_refusal(code);
+	a->fenced = a->fenced || is_fence(code);
+	*ret_again = false;
+	if (abort)
+		return NEXT_ABORT;
+	if (!retriable)
+		return NEXT_RENEW; /* fatal, or of no known kind */
+	if (!kafka_producer_pause(a->producer, AGAIN_AFTER) || kafka_producer_disowned(a->producer))
+		return leave(a);
+	*ret_again = true;
+	return NEXT_GO_ON;
+}
+
+static rd_kafka_error_t *send_offsets(struct attempt *a)
+{
+	if (a->batch->offset_count == 0)
+		return NULL;
+	rd_kafka_topic_partition_list_t *list = kafka_batch_offsets(a->batch);
+	if (!list)
+		return rd_kafka_error_new(RD_KAFKA_RESP_ERR__FAIL, "out of memory");
+	rd_kafka_error_t *error = rd_kafka_send_offsets_to_transaction(a->producer->rk, list,
+								       a->producer->membership->metadata, TXN_CALL_MS);
+	rd_kafka_topic_partition_list_destroy(list);
+	return error;
+}
+
+static rd_kafka_error_t *begin(struct attempt *a)
+{
+	return rd_kafka_begin_transaction(a->producer->rk);
+}
+
+static rd_kafka_error_t *commit(struct attempt *a)
+{
+	a->commit_asked = true;
+	return rd_kafka_commit_transaction(a->producer->rk, TXN_CALL_MS);
+}
+
+static rd_kafka_error_t *abort_open(struct attempt *a)
+{
+	return rd_kafka_abort_transaction(a->producer->rk, TXN_CALL_MS);
+}
+
+static enum next call(struct attempt *a, const char *what, rd_kafka_error_t *(*function)(struct attempt *))
+{
+	bool again = true;
+	enum next next = NEXT_GO_ON;
+	while (again && next == NEXT_GO_ON) {
+		if (!kafka_producer_beat(a->producer))
+			return NEXT_LEAVE;
+		rd_kafka_error_t *error = function(a);
+		if (!error)
+			return NEXT_GO_ON;
+		next = judge(a, what, error, &again);
+	}
+	return next;
+}
+
+static enum next produce(struct attempt *a, bool alone)
+{
+	struct kafka_producer *p = a->producer;
+	if (kafka_deliver(p, a->batch, alone) < 0)
+		return leave(a);
+	if (p->delivery.failed == 0)
+		return NEXT_GO_ON;
+	*a->fault = p->delivery.fault;
+	return rd_kafka_fatal_error(p->rk, NULL, 0) ? NEXT_RENEW : NEXT_ABORT;
+}
+
+static enum next go(struct attempt *a, bool alone)
+{
+	enum next next = call(a, "beginning a transaction", begin);
+	if (next == NEXT_GO_ON)
+		next = produce(a, alone);
+	/* The records are on their way while the offsets are sent; the commit waits for both. */
+	if (next == NEXT_GO_ON)
+		next = call(a, "sending offsets to the transaction", send_offsets);
+	if (next == NEXT_GO_ON && kafka_producer_disowned(a->producer)) {
+		a->moved = true;
+		fault_set(a->fault, 0, FAULT_OURS, "the partitions were lost before the commit");
+		return NEXT_ABORT;
+	}
+	if (next == NEXT_GO_ON)
+		next = call(a, "committing a transaction", commit);
+	return next;
+}
+
+/* A new client with the same id, whose start ends whatever its predecessor left open. False when the thread has to end
+ * or the batch is disowned. */
+static bool renew(struct kafka_producer *p)
+{
+	kafka_producer_discard(p);
+	while (!kafka_producer_prepare(p))
+		if (!kafka_producer_pause(p, AGAIN_AFTER) || kafka_producer_disowned(p))
+			return false;
+	return true;
+}
+
+static enum kafka_verdict after_renewal(struct attempt *a)
+{
+	struct kafka_producer *p = a->producer;
+	const usec_t now = clock_read().mono;
+	if (a->fenced && p->fenced_at != 0 && now - p->fenced_at < FENCE_MEMORY) {
+		kafka_producer_discard(p); /* not renewed: that would fence the other one again */
+		return KAFKA_FENCED;
+	}
+	if (a->fenced)
+		p->fenced_at = now;
+	if (!renew(p) || a->moved)
+		return KAFKA_REVOKED_UNDER_US;
+	return a->commit_asked ? KAFKA_UNKNOWN : KAFKA_ABORTED;
+}
+
+static enum kafka_verdict attempt(struct attempt *a, bool alone)
+{
+	enum next next = go(a, alone);
+	if (next == NEXT_GO_ON)
+		return KAFKA_COMMITTED;
+	if (next == NEXT_ABORT) {
+		next = call(a, "aborting a transaction", abort_open);
+		/* An abort that worked proves that no commit did. */
+		if (next == NEXT_GO_ON)
+			return a->moved ? KAFKA_REVOKED_UNDER_US : KAFKA_ABORTED;
+	}
+	if (next != NEXT_LEAVE)
+		return after_renewal(a);
+	kafka_producer_discard(a->producer);
+	return KAFKA_REVOKED_UNDER_US;
+}
+
+enum kafka_verdict kafka_transact_batch(struct kafka_producer *p, struct kafka_batch *batch, struct fault *fault)
+{
+	struct attempt a = { .producer = p, .batch = batch, .fault = fault };
+	enum kafka_verdict verdict = attempt(&a, false);
+	/* The broker measures what was sent together; only one sent alone is known to be too large itself. */
+	bool unsure = verdict == KAFKA_ABORTED && p->delivery.suspects > 1;
+	for (int i = 0; unsure && i < ALONE_TRIES; i++) {
+		a = (struct attempt){ .producer = p, .batch = batch, .fault = fault };
+		*fault = (struct fault){ 0 };
+		verdict = attempt(&a, true);
+		unsure = verdict == KAFKA_ABORTED && p->delivery.suspects != 1;
+	}
+	return verdict;
+}
+
+bool kafka_transaction_init(struct kafka_producer *p)
+{
+	rd_kafka_error_t *error = rd_kafka_init_transactions(p->rk, TXN_CALL_MS);
+	if (!error)
+		return true;
+	kafka_producer_note(p, rd_kafka_error_code(error), rd_kafka_error_string(error));
+	/* A client that will never be ready is replaced; the reason (rights, an impossible time-out) may be mended. */
+	if (!rd_kafka_error_is_retriable(error))
+		kafka_producer_discard(p);
+	rd_kafka_error_destroy(error);
+	return false;
+}

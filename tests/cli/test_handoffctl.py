@@ -1,0 +1,365 @@
+"""handoffctl: what it says about wrong usage and bad lines, what it sends, what it makes of the outcomes."""
+import json
+import re
+import subprocess
+import threading
+import time
+
+import pytest
+from confluent_kafka import Consumer, Producer
+
+from lib import PROJECT, binary, end_offsets, free_port, libconfig, read_all
+
+QUEUE = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
+
+
+def ctl(*arguments, data=None, timeout=60, env=None):
+    return subprocess.run([binary("handoffctl"), *map(str, arguments)], input=data, capture_output=True, text=True,
+                          timeout=timeout, check=False, env=env)
+
+
+def lines(*values):
+    return "".join(json.dumps(value) + "\n" for value in values)
+
+
+def requests(count, **fields):
+    return lines(*({"sessionId": f"s{n}", "queueId": QUEUE, **fields} for n in range(1, count + 1)))
+
+
+def fails(done, code, sentence):
+    """Ended with this code and this one sentence on stderr, and said nothing on stdout."""
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", f"handoffctl: {sentence}\n")
+
+
+# --- usage ------------------------------------------------------------------------------------------------------------
+
+def test_help_and_version():
+    for words in (["--help"], ["-h"], ["help"]):
+        done = ctl(*words)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "submit" in done.stdout and "follow" in done.stdout
+    done = ctl("--version")
+    assert (done.returncode, done.stderr) == (0, "") and re.fullmatch(r"handoffctl \d+\.\d+\.\d+\n", done.stdout)
+
+
+@pytest.mark.parametrize("command", ["submit", "follow"])
+def test_each_option_of_the_help_is_in_the_man_page(command):
+    done = ctl(command, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    options = re.findall(r"--([a-z-]+)", done.stdout)
+    page = (PROJECT / "src/ctl/handoffctl.1").read_text().replace("\\-", "-")
+    assert len(options) > 8 and [name for name in options if f"--{name}" not in page] == []
+
+
+@pytest.mark.parametrize("words, sentence", [
+    ([], "a command is missing; handoffctl --help lists them"),
+    (["sumbit"], 'there is no command "sumbit"; handoffctl --help lists the commands'),
+    (["--json"], 'there is no option "--json"; handoffctl --help lists the commands'),
+    (["submit", "--frobnicate"], "submit: there is no option --frobnicate; see handoffctl submit --help"),
+    (["submit", "-z"], "submit: there is no option -z; see handoffctl submit --help"),
+    (["submit", "--rate"], "submit: --rate needs a value, N; see handoffctl submit --help"),
+    (["submit", "--rate=0"], 'submit: --rate takes a number above 0, not "0"; see handoffctl submit --help'),
+    (["submit", "--rate", "inf"], 'submit: --rate takes a number above 0, not "inf"; see handoffctl submit --help'),
+    (["submit", "--follow=yes"], "submit: --follow takes no value; see handoffctl submit --help"),
+    (["submit", "a", "b"], "submit: takes one file, not 2; see handoffctl submit --help"),
+    (["submit", "-t", "a b", "/dev/null"], "--topic must be a topic's name: 1 to 249 of A-Z a-z 0-9 . _ - and neither "
+                                           '"." nor ".."'),
+    (["submit", "--batch", "x" * 113, "/dev/null"],
+     '--batch takes at most 112 printable ASCII characters, no " and no \\'),
+    (["submit", "-b", "a:b", "/dev/null"], '-b must be HOST:PORT, comma-separated; "a:b" is not one'),
+    (["submit", "/nowhere"], "/nowhere: cannot be read: No such file or directory"),
+    (["submit", "-c", "/nowhere", "/dev/null"], "/nowhere: cannot be read: No such file or directory"),
+    (["follow", "extra"], 'follow: takes no "extra"; see handoffctl follow --help'),
+    (["follow", "--count", "-1"], 'follow: --count takes a whole number from 1 on, not "-1"; see handoffctl follow '
+                                  "--help"),
+    (["follow", "--status", "done"], 'follow: there is no status "done"'),
+])
+def test_wrong_usage(words, sentence):
+    fails(ctl(*words), 2, sentence)
+
+
+def test_the_configuration_s_mistakes_are_named(folder):
+    path = folder / "h.conf"
+    path.write_text("kafka: {\n  brokers = 5;\n};\n")
+    fails(ctl("follow", "-c", path), 2, f"{path}:2: kafka.brokers: must be a text in quotes, not a whole number")
+
+
+def test_a_librdkafka_property_s_value_is_not_repeated():
+    done = ctl("follow", "-X", "sasl.passwort=hush")
+    assert done.returncode == 2 and "sasl.passwort" in done.stderr and "hush" not in done.stderr
+
+
+# --- lines ------------------------------------------------------------------------------------------------------------
+
+def test_every_bad_line_is_named_and_nothing_is_sent():
+    data = lines({"sessionId": "s1", "queueId": QUEUE, "handoffId": "a"}) + "\n" + \
+        lines({"sessionId": "s2"}, {"sessionId": "s3", "queueId": QUEUE, "handoffId": "a"}) + "{oops}\n" + \
+        lines({"sessionId": "", "queueId": QUEUE})
+    # A closed port: an attempt to send would say something else.
+    done = ctl("submit", "-b", f"127.0.0.1:{free_port()}", data=data)
+    said = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert [line.split(": ", 1)[0] for line in said] == ["stdin:3", "stdin:4", "stdin:5", "stdin:6", "handoffctl"]
+    assert "queueId" in said[0] and said[1] == 'stdin:4: the handoffId "a" is that of line 1 too'
+    assert "JSON" in said[2] and "sessionId" in said[3]
+    assert said[4] == "handoffctl: nothing was sent: 4 of 5 lines are not valid"
+
+
+def test_no_more_than_ten_bad_lines_are_told():
+    done = ctl("submit", "--dry-run", data="x\n" * 30)
+    assert len(done.stderr.splitlines()) == 11
+    assert done.stderr.endswith("handoffctl: nothing was sent: 30 of 30 lines are not valid\n")
+
+
+def test_ids_are_put_in_where_they_are_missing():
+    data = '{ "sessionId":"s1","queueId":"%s", "n" : 18446744073709551616, "handoffId":null }\r\n\n' % QUEUE + \
+        '{"sessionId":"s2","queueId":"%s","handoffId":"mine","batchId":"ours"}\n{"sessionId":"s3","type":"cancel"}' % QUEUE
+    done = ctl("submit", "--dry-run", "--batch", "b 1", data=data)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        '{"sessionId":"s1","queueId":"%s","n":18446744073709551616,"handoffId":"b 1-1","batchId":"b 1"}' % QUEUE,
+        '{"sessionId":"s2","queueId":"%s","handoffId":"mine","batchId":"ours"}' % QUEUE,
+        '{"sessionId":"s3","type":"cancel"}']
+
+
+def test_without_a_batch_a_random_one_is_used():
+    one, two = (json.loads(ctl("submit", "--dry-run", data=requests(1)).stdout) for _ in range(2))
+    assert re.fullmatch(r"[0-9a-f-]{36}", one["batchId"]) and one["handoffId"] == one["batchId"] + "-1"
+    assert one["batchId"] != two["batchId"]
+
+
+def test_csv():
+    data = '\ufeffsessionId,queueId,ttlMs,metadata.name,metadata.note\r\n' \
+           f's1,{QUEUE},5000,"Doe, ""J"".","two\nlines"\r\n\r\n"s2",{QUEUE},,,\n'
+    done = ctl("submit", "--csv", "--dry-run", "--batch", "b", data=data)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {"sessionId": "s1", "queueId": QUEUE, "ttlMs": 5000, "metadata": {"name": 'Doe, "J".', "note": "two\nlines"},
+         "handoffId": "b-2", "batchId": "b"},
+        {"sessionId": "s2", "queueId": QUEUE, "handoffId": "b-5", "batchId": "b"}]
+
+
+@pytest.mark.parametrize("data, sentence", [
+    ("", "1: there is no header line"),
+    ("sessionId,queue\n", '1: column 2, "queue", is none of sessionId, queueId, handoffId, tenant, priority, deadline, '
+                          "ttlMs, batchId, type and metadata.NAME"),
+    ("sessionId,sessionId\n", '1: columns 1 and 2 are both "sessionId"'),
+    ("sessionId,queueId\ns1\n", "2: the row has 1 cells, the header 2"),
+    ('sessionId,queueId\n"s1\n', "2: a quote is not closed"),
+    ('sessionId,queueId\n"s1"x,y\n', "2: something follows a closing quote; a quote within quotes is doubled"),
+    (f"sessionId,queueId,ttlMs\n\ns1,{QUEUE},soon\n", "3: ttlMs"),
+])
+def test_bad_csv(data, sentence):
+    done = ctl("submit", "--csv", "--dry-run", data=data)
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr.startswith(f"stdin:{sentence}")
+
+
+def test_tenants_of_the_configuration(folder):
+    path = folder / "h.conf"
+    path.write_text('tenants = ( { name = "acme"; }, { name = "globex"; } );\n')
+    done = ctl("submit", "-c", path, "--dry-run", data=requests(1) + requests(1, tenant="nobody") +
+               requests(1, tenant="acme"))
+    assert done.stderr.splitlines()[:2] == ['stdin:1: field "tenant" is missing: there are several tenants',
+                                            'stdin:2: there is no tenant "nobody"']
+    assert done.stderr.endswith("2 of 3 lines are not valid\n")
+
+
+# --- brokers ----------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("words", [["submit"], ["submit", "--follow"], ["follow"]])
+def test_an_unreachable_broker_is_named(words):
+    broker = f"127.0.0.1:{free_port()}"
+    begin = time.monotonic()
+    done = ctl(*words, "-b", broker, data=requests(1))
+    assert time.monotonic() - begin < 15
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("handoffctl: ") and broker in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["submit", "-t", "no.such.topic"], ["follow"]])
+def test_a_missing_topic_is_named(apache, words, folder):
+    path = folder / "h.conf"
+    path.write_text('kafka: { outcomes = "no.such.topic"; };')
+    done = ctl(*words, "-c", path, "-b", apache.bootstrap, data=requests(1))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no.such.topic" in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def config(folder, broker, topics):
+    """The worker's file, as far as the tool needs it."""
+    path = folder / "h.conf"
+    kafka = {"brokers": broker.bootstrap, "requests": [topics.requests], "retry": topics.retry,
+             "outcomes": topics.outcomes, "dead_letters": topics.dead_letters}
+    path.write_text(f"kafka = {libconfig(kafka)};\n")
+    return path
+
+
+class FakeWorker(threading.Thread):
+    """Answers each request with the outcome that `decide(request)` names: (status, reason), None for none at all."""
+
+    def __init__(self, broker, topics, decide, times=1):
+        super().__init__(daemon=True)
+        self.topics, self.decide, self.times = topics, decide, times
+        self.over = threading.Event()
+        self.consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": f"fake-{topics.group}",
+                                  "auto.offset.reset": "earliest", "log_level": 0})
+        self.producer = Producer({"bootstrap.servers": broker.bootstrap, "linger.ms": 5, "log_level": 0})
+        self.consumer.subscribe([topics.requests])
+        self.start()
+
+    def run(self):
+        while not self.over.is_set():
+            for message in self.consumer.consume(500, 0.1):
+                if not message.error():
+                    self.answer(json.loads(message.value()))
+            self.producer.poll(0)
+        self.producer.flush(10)
+        self.consumer.close()
+
+    def answer(self, asked):
+        decided = self.decide(asked)
+        if asked.get("type") == "cancel" or decided is None:
+            return
+        for _ in range(self.times):
+            produce_outcome(self.producer, self.topics.outcomes, asked, *decided)
+
+    def stop(self):
+        self.over.set()
+        self.join(20)
+        assert not self.is_alive()
+
+
+def produce_outcome(producer, topic, asked, status, reason):
+    body = {"handoffId": asked["handoffId"], "batchId": asked["batchId"], "sessionId": asked["sessionId"],
+            "status": status, "reason": reason, "attempts": 1,
+            "timing": {"finishedAt": "2026-11-24T10:00:00.123Z", "totalMs": 49}}
+    producer.produce(topic, key=asked["sessionId"].encode(), value=json.dumps(body).encode(), headers={
+        "ce_subject": asked["sessionId"], "handoff-id": asked["handoffId"], "handoff-batch": asked["batchId"],
+        "handoff-status": status, "handoff-reason": reason})
+
+
+@pytest.fixture
+def fake_worker(broker, topics):
+    started = []
+
+    def start(decide, **options):
+        started.append(FakeWorker(broker, topics, decide, **options))
+    yield start
+    for worker in started:
+        worker.stop()
+
+
+def test_what_is_sent(broker, topics, config):
+    done = ctl("submit", "-c", config, "--batch", "b", "--json", data=requests(3000, metadata={"a": "ä"}))
+    assert (done.returncode, done.stderr) == (0, "")
+    result = json.loads(done.stdout)
+    assert (result["submitted"], result["batchId"], result["topic"]) == (3000, "b", topics.requests)
+    records = read_all(broker.bootstrap, topics.requests, 3000)
+    assert len(records) == 3000
+    assert {(record.key.decode(), record.json()["sessionId"], record.json()["handoffId"]) for record in records} == \
+        {(f"s{n}", f"s{n}", f"b-{n}") for n in range(1, 3001)}
+    assert len({record.partition for record in records}) > 1
+
+
+def test_a_bad_line_sends_nothing(broker, topics, config):
+    assert ctl("submit", "-c", config, data=requests(5) + "{}\n").returncode == 2
+    assert set(end_offsets(broker.bootstrap, topics.requests).values()) == {0}
+
+
+def test_the_rate_is_kept(broker, topics, config):
+    begin = time.monotonic()
+    assert ctl("submit", "-c", config, "--rate", "50", data=requests(101)).returncode == 0
+    assert time.monotonic() - begin > 1.9
+    times = sorted(record.timestamp for record in read_all(broker.bootstrap, topics.requests, 101))
+    assert 1800 < times[-1] - times[0] < 20000
+    assert max(sum(1 for t in times if begin <= t < begin + 500) for begin in times) < 50
+
+
+def test_following_to_a_clean_end(config, fake_worker):
+    fake_worker(lambda asked: ("initiated", "transfer.unconfirmed") if asked["sessionId"] == "s7" else
+                ("completed", "ok"), times=2)
+    data = requests(200) + lines({"sessionId": "gone", "type": "cancel"})
+    done = ctl("submit", "-c", config, "--follow", "--batch", "b", data=data, timeout=100)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert rows[:4] == [["STATUS", "REASON", "REQUESTS"], ["completed", "ok", "199"],
+                        ["initiated", "transfer.unconfirmed", "1"], ["total", "200"]]
+    assert re.match(r"201 requests submitted to \S+ as batch b in [\d.]+ s$", done.stdout.splitlines()[4])
+    assert "\r" not in done.stderr and "\033" not in done.stdout + done.stderr
+
+
+def test_following_to_an_unclean_end(config, fake_worker):
+    fake_worker(lambda asked: ("failed", "session.not_found") if asked["sessionId"] == "s3" else ("completed", "ok"))
+    done = ctl("submit", "-c", config, "--follow", "--json", data=requests(10), timeout=100)
+    assert (done.returncode, done.stderr) == (3, "")
+    result = json.loads(done.stdout)
+    assert sorted((row["status"], row["count"]) for row in result["outcomes"]) == [("completed", 9), ("failed", 1)]
+    assert (result["missing"], result["unknown"], result["submitted"]) == (0, 0, 10)
+
+
+def test_following_in_vain(config, fake_worker):
+    fake_worker(lambda asked: None if asked["sessionId"] == "s2" else ("completed", "ok"))
+    done = ctl("submit", "-c", config, "--follow", "--timeout", "8", data=requests(3), timeout=100)
+    assert done.returncode == 1
+    assert done.stderr.endswith("handoffctl: 1 of 3 requests had no outcome 8 s after the last was sent\n")
+    assert [line.split()[-1] for line in done.stdout.splitlines()[1:4]] == ["2", "1", "3"]
+
+
+# --- follow -----------------------------------------------------------------------------------------------------------
+
+def outcome(number, status="completed", reason="ok", batch="b"):
+    return {"handoffId": f"h{number}", "batchId": batch, "sessionId": f"s{number}"}, status, reason
+
+
+def write_outcomes(broker, topics, *outcomes):
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "log_level": 0})
+    for asked, status, reason in outcomes:
+        produce_outcome(producer, topics.outcomes, asked, status, reason)
+    assert producer.flush(30) == 0
+
+
+def test_filters(broker, topics, config):
+    write_outcomes(broker, topics, outcome(1), outcome(2, "failed", "session.ended"), outcome(3, batch="c"))
+
+    def followed(count, *filters):
+        done = ctl("follow", "-c", config, "--from-start", "--count", count, "--timeout", "30", *filters)
+        assert (done.returncode, done.stderr) == (0, "")
+        return sorted(done.stdout.splitlines())
+    line = "2026-11-24T10:00:00.123Z  {}  h{}  s{}  49 ms  attempts 1"
+    one, two = line.format("completed/ok", 1, 1), line.format("failed/session.ended", 2, 2)
+    assert followed(3) == sorted([one, two, line.format("completed/ok", 3, 3)])
+    assert followed(1, "--id", "h2") == [two]
+    assert followed(2, "--batch", "b") == sorted([one, two])
+    assert followed(1, "--status", "failed") == [two]
+    found, = followed(1, "--status", "completed", "--batch", "c", "--json")
+    assert json.loads(found)["handoffId"] == "h3"
+
+
+def test_too_few_in_time(broker, topics, config):
+    write_outcomes(broker, topics, outcome(1))
+    done = ctl("follow", "-c", config, "--from-start", "--count", "2", "--timeout", "5")
+    assert done.returncode == 1 and len(done.stdout.splitlines()) == 1
+    assert done.stderr == "handoffctl: 1 of 2 outcomes came in 5 s\n"
+    assert ctl("follow", "-c", config, "--timeout", "0.5").returncode == 0
+
+
+def test_only_what_is_new(broker, topics, config):
+    write_outcomes(broker, topics, outcome(1, batch="old"))
+    follower = subprocess.Popen([binary("handoffctl"), "follow", "-c", str(config), "--count", "1", "--timeout", "60"],
+                                stdout=subprocess.PIPE, text=True)
+    try:
+        # It cannot be seen from outside when it listens: so outcomes are written until it has one.
+        while follower.poll() is None:
+            write_outcomes(broker, topics, outcome(2, batch="new"))
+            time.sleep(0.2)
+        assert follower.returncode == 0 and "  h2  " in follower.stdout.read()
+    finally:
+        follower.kill()
+        follower.wait()
+
+
+def test_a_value_cannot_steer_the_terminal(broker, topics, config):
+    write_outcomes(broker, topics, ({"handoffId": "h1", "batchId": "b", "sessionId": "a\x1b[2Jb"}, "completed", "ok"))
+    done = ctl("follow", "-c", config, "--from-start", "--count", "1", "--timeout", "30")
+    assert done.returncode == 0 and "  a?[2Jb  " in done.stdout
