@@ -13,6 +13,16 @@
 
 #define PAIRS_MAX 4
 
+/* The program's own reallocarray(), so that a test can have it fail: after so many calls, once. */
+static int calls_until_failure = -1;
+
+void *reallocarray(void *p, size_t count, size_t size)
+{
+	if (calls_until_failure >= 0 && calls_until_failure-- == 0)
+		return NULL;
+	return realloc(p, count * size);
+}
+
 static struct scan_value object_of(struct span json)
 {
 	struct scan_value value;
@@ -203,12 +213,38 @@ static void merges_many(void **state)
 	buf_fini(&out);
 }
 
+static void survives_lack_of_memory(void **state)
+{
+	const struct merge_pair pair = { SPAN("z"), SPAN("1") };
+	struct buf json, out;
+	int r = -ENOMEM;
+	(void)state;
+	buf_init(&json, 1 << 20);
+	buf_init(&out, 1 << 20);
+	buf_add_char(&json, '{');
+	add_members(&json, 0, 1000);
+	buf_add_char(&json, '}');
+	for (int calls = 0; r == -ENOMEM; calls++) {
+		assert_true(calls < 20);
+		assert_int_equal(out.len, 0);
+		calls_until_failure = calls;
+		r = merge_object(&out, object_of(buf_span(&json)), &pair, 1);
+		assert_true(r == 0 || calls_until_failure < 0);
+	}
+	assert_true(calls_until_failure > -1);
+	calls_until_failure = -1;
+	assert_int_equal(r, 0);
+	buf_fini(&json);
+	buf_fini(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keeps_places_and_texts),     cmocka_unit_test(compares_keys_decoded),
 		cmocka_unit_test(refuses_and_descends_never), cmocka_unit_test(takes_nothing_for_an_empty_object),
 		cmocka_unit_test(says_when_it_does_not_fit),  cmocka_unit_test(merges_many),
+		cmocka_unit_test(survives_lack_of_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
