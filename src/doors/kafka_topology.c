@@ -15,6 +15,7 @@
 #define PROBE_TIME    (METADATA_TIME + 2 * ADMIN_TIME)
 /* Between two probes while nobody answers: the worker waits for us to start. */
 #define UNANSWERED_INTERVAL USEC_PER_SEC
+#define SETTLE_TIME         (2 * USEC_PER_SEC)
 #define SETTLE_INTERVAL     (200 * USEC_PER_MSEC)
 #define FREE_WAIT           8 /* seconds */
 
@@ -263,12 +264,12 @@ static void probe(struct kafka_topology *t, struct kafka_topology_report *report
 {
 	const usec_t deadline = clock_read().mono + PROBE_TIME;
 	rd_kafka_resp_err_t error = ask_metadata(t, report, deadline - 2 * ADMIN_TIME);
-	bool settling = !error && t->create > 0 && create_missing(t, report, deadline) && !report->fault.kind;
-	/* What was created takes a moment to be seen by every broker. */
-	while (settling && !all_known(report) && clock_read().mono < deadline - ADMIN_TIME) {
-		settling = rest(t, SETTLE_INTERVAL);
+	const bool created = !error && t->create > 0 && create_missing(t, report, deadline);
+	/* What was created just now, by us or by somebody else, takes a moment to be seen by every broker. */
+	const usec_t settled = created ? deadline - ADMIN_TIME : clock_read().mono + SETTLE_TIME;
+	while (!error && !report->fault.kind && !all_known(report) && clock_read().mono < settled &&
+	       rest(t, SETTLE_INTERVAL))
 		error = ask_metadata(t, report, deadline - ADMIN_TIME);
-	}
 	rd_kafka_poll(t->rk, 0); /* t->heard */
 	report->answered = !error;
 	if (!error) {

@@ -13,7 +13,7 @@
 
 /* --- the child's side --- */
 
-static void report(struct child_side *side, char kind, const char *format, va_list args)
+static void PRINTF_LIKE(3, 0) report(struct child_side *side, char kind, const char *format, va_list args)
 {
 	char line[sizeof(((struct child *)0)->line)];
 	line[0] = kind;

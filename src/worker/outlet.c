@@ -379,6 +379,11 @@ void outlet_forget(struct outlet *outlet)
 	outlet->due = USEC_NEVER;
 }
 
+bool outlet_is_disowned(const struct outlet *outlet)
+{
+	return outlet->disowned;
+}
+
 bool outlet_is_busy(const struct outlet *outlet)
 {
 	return outlet->busy || outlet->asking;

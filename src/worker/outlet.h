@@ -62,6 +62,8 @@ void outlet_told(struct outlet *outlet, bool took_effect);
  * outlet_is_busy() unless the partitions were lost; a batch in flight then ends without consequences. */
 void outlet_forget(struct outlet *outlet);
 
+/* After OUTLET_DISOWNED: what is in here is lost to us, waiting for it to go out would be for ever. */
+bool outlet_is_disowned(const struct outlet *outlet);
 bool outlet_is_busy(const struct outlet *outlet);  /* a batch is with the producer */
 bool outlet_is_empty(const struct outlet *outlet); /* and nothing waits either */
 /* Is there something that outlet_run() would still send: effects, or done marks without one? */

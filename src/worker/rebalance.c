@@ -42,6 +42,15 @@ static void release(struct worker *w)
 	kafka_consumer_release(w->consumer);
 }
 
+/* Nothing runs, and all that was reported is committed (or is not ours to commit any more). */
+static bool has_settled(const struct worker *w)
+{
+	if (dispatch_busy(w) > 0 || w->unreported || outlet_is_busy(w->outlet))
+		return false;
+	return outlet_is_disowned(w->outlet) ||
+	       (outlet_is_empty(w->outlet) && !outlet_has_news(w->outlet, w->partitions, w->partition_count));
+}
+
 void rebalance_continue(struct worker *w)
 {
 	if (w->leaving == LEAVING_LOST && !outlet_is_busy(w->outlet))
@@ -50,8 +59,7 @@ void rebalance_continue(struct worker *w)
 		return;
 	if (dispatch_busy(w) > 0 && w->now.mono >= w->leave_by)
 		dispatch_abandon_all(w);
-	if (dispatch_busy(w) == 0 && !w->unreported && outlet_is_empty(w->outlet) &&
-	    !outlet_has_news(w->outlet, w->partitions, w->partition_count))
+	if (has_settled(w))
 		release(w);
 }
 

@@ -357,7 +357,7 @@ static void test_far_too_large_body_is_cut_off(void **state)
 	char bytes[4096];
 	memset(bytes, 'x', sizeof(bytes));
 	const int fd = dial(w);
-	say(fd, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n");
+	say(fd, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000000\r\n\r\n");
 	UNTIL(w, send(fd, bytes, sizeof(bytes), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno != EAGAIN);
 	assert_int_equal(w->requests, 0);
 	close(fd);

@@ -9,8 +9,8 @@ from lib.kafka import (Kafka, Record, Topics, create_topics, end_offsets, group_
                        request)
 from lib.process import PROJECT, Process, binary, free_port, script, wait_until
 from lib.simulator import Sandbox
-from lib.worker import Worker, libconfig
+from lib.worker import Worker, config_text, libconfig
 
-__all__ = ["Kafka", "PROJECT", "Process", "Record", "Sandbox", "Topics", "Worker", "binary", "create_topics",
+__all__ = ["Kafka", "PROJECT", "Process", "Record", "Sandbox", "Topics", "Worker", "binary", "config_text", "create_topics",
            "end_offsets", "free_port", "group_offsets", "kcat", "libconfig", "produce", "read_all", "request", "script",
            "wait_until"]
