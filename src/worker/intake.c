@@ -219,9 +219,10 @@ static void wake(struct worker *w, struct job *job)
 	dispatch_enqueue(w, job);
 }
 
+/* With the memory full, the partition's end cannot be read before something that is here has ended: it may not wait. */
 static bool may_wake(const struct worker *w, const struct partition *p)
 {
-	return p->read_to_end && w->leaving == LEAVING_NOT && !w->stopping;
+	return (p->read_to_end || memory_is_full(w)) && w->leaving == LEAVING_NOT && !w->stopping;
 }
 
 void intake_wake_parked(struct worker *w)
