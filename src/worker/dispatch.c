@@ -139,9 +139,7 @@ static bool is_leaving(const struct job *job)
 static void hold(struct job *job)
 {
 	const struct handoff_event event = { .kind = HANDOFF_HELD };
-	const struct handoff_event abandon = { .kind = HANDOFF_ABANDON };
-	const struct handoff_order order = feed(job, &event);
-	carry_out(job, is_leaving(job) ? feed(job, &abandon) : order);
+	carry_out(job, feed(job, &event));
 }
 
 static void end_unmergeable(struct job *job, int error)
@@ -177,6 +175,12 @@ static void call_ordered(struct job *job, struct handoff_order order, const stru
 static void wait_again(struct job *job)
 {
 	struct tenant *t = job->tenant;
+	const struct handoff_event abandon = { .kind = HANDOFF_ABANDON };
+	if (is_leaving(job) || job->worker->stopping) {
+		/* Nothing is started any more: its progress goes into a retry record at once. */
+		carry_out(job, feed(job, &abandon));
+		return;
+	}
 	if (handoff_is_held(&job->handoff)) {
 		job->place = JOB_HELD;
 		if (heap_push(&t->held, &job->held, job->handoff.history.deadline_ms, 0) == 0)
@@ -333,6 +337,8 @@ static usec_t sooner(usec_t a, usec_t b)
 usec_t dispatch_wait(const struct worker *w)
 {
 	usec_t next = USEC_NEVER;
+	if (w->leaving != LEAVING_NOT)
+		return USEC_NEVER; /* a deadline that passes now is the next owner's matter */
 	for (size_t i = 0; i < w->tenant_count; i++) {
 		const struct tenant *t = &w->tenants[i];
 		const bool wants = roster_waiting(t->roster) > 0 || heap_top(&t->held);
@@ -374,12 +380,12 @@ void dispatch_cancel(struct worker *w, struct job *job)
 	carry_out(job, order);
 }
 
-void dispatch_abandon_all(struct worker *w)
+void dispatch_abandon(struct worker *w, bool calls)
 {
 	for (size_t i = 0; i < w->partition_count; i++)
 		for (struct job *job = w->partitions[i]->jobs, *next; job; job = next) {
 			next = job->next;
-			if (job->place == JOB_RUNNING || job->place == JOB_HELD)
+			if (job->place == JOB_HELD || (calls && job->place == JOB_RUNNING))
 				abandon(job);
 		}
 }

@@ -49,7 +49,7 @@ void rebalance_continue(struct worker *w)
 	if (w->leaving != LEAVING_REVOKED)
 		return;
 	if (dispatch_busy(w) > 0 && w->now.mono >= w->leave_by)
-		dispatch_abandon_all(w);
+		dispatch_abandon(w, true);
 	if (dispatch_busy(w) == 0 && !w->unreported && outlet_is_empty(w->outlet) &&
 	    !outlet_has_news(w->outlet, w->partitions, w->partition_count))
 		release(w);
@@ -60,6 +60,7 @@ static void on_revoked(struct worker *w)
 	log_write(LOG_INFO, LOG_NOBODY, "giving back %zu partitions", w->partition_count);
 	w->leaving = LEAVING_REVOKED;
 	w->leave_by = w->now.mono + w->settings->worker.revoke_ms * USEC_PER_MSEC;
+	dispatch_abandon(w, false);
 }
 
 static void on_lost(struct worker *w)

@@ -267,16 +267,17 @@ static void begin_stop(struct worker *w)
 	w->stopping = true;
 	w->stop_by = w->now.mono + drain;
 	w->stop_calls_by = w->stop_by - drain / LAST_COMMIT_SHARE;
+	dispatch_abandon(w, false);
 	if (w->subscribed)
 		return;
 	w->finished = true;
-	w->exit_code = w->brokers_down || !w->topics_fit ? 1 : 0;
+	w->exit_code = w->brokers_down ? 1 : 0; /* else nothing was begun, so nothing is left over */
 }
 
 static void continue_stop(struct worker *w)
 {
 	if (dispatch_busy(w) > 0 && w->now.mono >= w->stop_calls_by)
-		dispatch_abandon_all(w);
+		dispatch_abandon(w, true);
 	const bool is_clean = dispatch_busy(w) == 0 && !w->unreported && outlet_is_empty(w->outlet) &&
 			      !outlet_has_news(w->outlet, w->partitions, w->partition_count);
 	if (is_clean && !w->closing) {

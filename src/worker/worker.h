@@ -118,8 +118,8 @@ usec_t dispatch_wait(const struct worker *w);
 void dispatch_finish(struct worker *w, struct job *job);
 /* Puts a job into its tenant's roster. */
 void dispatch_enqueue(struct worker *w, struct job *job);
-/* Gives up every open call and everything held, and parks it with its progress. */
-void dispatch_abandon_all(struct worker *w);
+/* Gives up everything held, and with `calls` every open call, too: it is parked with its progress. */
+void dispatch_abandon(struct worker *w, bool calls);
 /* Jobs between their first call and their end: running or held. */
 size_t dispatch_busy(const struct worker *w);
 void dispatch_report_again(struct worker *w);
