@@ -120,7 +120,7 @@ static bool start_call(struct job *job, enum stage stage)
 		.authorization = token_cache_header(job->tenant->token, w->now.mono, &job->token_serial),
 		.time_left = clock_mono_at(&w->now, job->handoff.history.deadline_ms) - w->now.mono,
 	};
-	if (!call.authorization || !tenant_may_call(job->tenant, w->now.mono))
+	if (w->unproven || !call.authorization || !tenant_may_call(job->tenant, w->now.mono))
 		return false;
 	job->call = cognigy_start(job->tenant->http, job->tenant->settings, &call, &job->body, on_reply, job);
 	job->calling = stage;
@@ -231,7 +231,7 @@ static void on_reply(void *arg, const struct http_reply *http)
 	};
 	struct reply reply;
 	job->call = NULL;
-	w->now = clock_read();
+	worker_read_clock(w);
 	reply_read(&facts, &reader, w->now.unix_ms, &reply);
 	count_call(w, job, &reply);
 	tenant_hear(job->tenant, &reply, job->token_serial, &w->now);

@@ -243,6 +243,7 @@ static void hear_outlet(struct worker *w)
 			w->unproven = w->unproven && outlet_proof_pending(w->outlet);
 			break;
 		case OUTLET_DISOWNED:
+			w->unproven = true; /* until the assignment changes: the next owner may be at work already */
 			log_write(LOG_WARN, LOG_NOBODY, "the group refused our offsets: %s", fault->message);
 			break;
 		case OUTLET_ASK:
@@ -312,7 +313,7 @@ static void serve_signals(struct worker *w)
 
 /* ---- the loop ---- */
 
-/* A loop that stood still (SIGSTOP, a paused machine) may have been expelled from the group without knowing it. */
+/* A process that stood still (SIGSTOP, a paused machine) may have been expelled from the group without knowing it. */
 static void notice_gap(struct worker *w, usec_t before)
 {
 	if (w->now.mono - before < SESSION_TIMEOUT_MS * USEC_PER_MSEC / 2 || w->partition_count == 0)
@@ -322,6 +323,13 @@ static void notice_gap(struct worker *w, usec_t before)
 		  (long long)((w->now.mono - before) / USEC_PER_MSEC));
 	w->unproven = true;
 	outlet_prove(w->outlet);
+}
+
+void worker_read_clock(struct worker *w)
+{
+	const usec_t before = w->now.mono;
+	w->now = clock_read();
+	notice_gap(w, before);
 }
 
 static usec_t sooner(usec_t a, usec_t b)
@@ -359,10 +367,8 @@ static void serve_tenants(struct worker *w)
 
 static void worker_turn(struct worker *w)
 {
-	const usec_t before = w->now.mono;
 	loop_once(w->loop, wait_of(w));
-	w->now = clock_read(); /* the one clock read of this turn */
-	notice_gap(w, before);
+	worker_read_clock(w); /* the one clock read of this turn, but for the replies' own */
 
 	serve_signals(w);
 	hear_topology(w);

@@ -79,7 +79,8 @@ struct worker {
 	char topics_trouble[256];
 	bool subscribed;
 	bool joined;   /* an assignment came (an empty one counts) */
-	bool unproven; /* the loop stood still: nothing starts until a commit shows that we own what we hold */
+	bool unproven; /* the process stood still, or the group refused our offsets: no call is begun, not even in the
+			  middle of a handoff, until a commit or an assignment shows that we own what we hold */
 	enum worker_leaving leaving;
 	usec_t leave_by; /* of LEAVING_REVOKED: open calls are given up then */
 	bool stopping;
@@ -154,6 +155,8 @@ struct admin *admin_free(struct admin *admin);
 void admin_run(struct admin *admin);
 usec_t admin_wait(const struct admin *admin);
 
+/* Sets w->now, and stops dispatch when the process stood still since the last time. */
+void worker_read_clock(struct worker *w);
 /* This worker's share of each tenant's rate, after an assignment. */
 void worker_share_rate(struct worker *w);
 uint64_t worker_random(struct worker *w);
