@@ -49,6 +49,40 @@ void dispatch_enqueue(struct worker *w, struct job *job)
 	worker_fail(w, "out of memory");
 }
 
+/* ---- orphans: a list of their own, by the links that their partition's had ---- */
+
+static void add_orphan(struct worker *w, struct job *job)
+{
+	job->prev = NULL;
+	job->next = w->orphans;
+	if (job->next)
+		job->next->prev = job;
+	w->orphans = job;
+	w->orphan_count++;
+}
+
+static void drop_orphan(struct worker *w, struct job *job)
+{
+	if (job->prev)
+		job->prev->next = job->next;
+	else
+		w->orphans = job->next;
+	if (job->next)
+		job->next->prev = job->prev;
+	w->orphan_count--;
+}
+
+void dispatch_free_orphans(struct worker *w)
+{
+	while (w->orphans) {
+		struct job *job = w->orphans;
+		http_cancel(job->tenant->http, job->call);
+		leave_tenant(job);
+		drop_orphan(w, job);
+		forget(w, job);
+	}
+}
+
 /* ---- the end of a job ---- */
 
 void dispatch_finish(struct worker *w, struct job *job)
@@ -59,7 +93,7 @@ void dispatch_finish(struct worker *w, struct job *job)
 		return;
 	}
 	if (!job->partition)
-		w->orphans--;
+		drop_orphan(w, job);
 	forget(w, job);
 }
 
@@ -395,14 +429,14 @@ size_t dispatch_busy(const struct worker *w)
 	size_t busy = 0;
 	for (size_t i = 0; i < w->tenant_count; i++)
 		busy += roster_running(w->tenants[i].roster);
-	return busy - w->orphans;
+	return busy - w->orphan_count;
 }
 
 void dispatch_orphan(struct worker *w, struct job *job)
 {
 	if (job->place == JOB_RUNNING) {
 		partition_drop(job->partition, job);
-		w->orphans++;
+		add_orphan(w, job);
 		return;
 	}
 	if (job->place == JOB_PARKED)

@@ -126,7 +126,9 @@ int worker_init(struct worker *w, const struct settings *settings, struct worker
 
 void worker_fini(struct worker *w)
 {
-	rebalance_drop_all(w);
+	if (w->metrics)
+		rebalance_drop_all(w);
+	dispatch_free_orphans(w);
 	w->admin = admin_free(w->admin);
 	w->topology = kafka_topology_free(w->topology);
 	w->producer = kafka_producer_free(w->producer);

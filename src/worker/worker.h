@@ -67,9 +67,10 @@ struct worker {
 
 	struct partition **partitions; /* the present assignment, in its order */
 	size_t partition_count;
-	size_t read_from;       /* where the next round of reading begins */
-	size_t job_memory;      /* of all jobs */
-	size_t orphans;         /* jobs whose call is still open although their partition has left */
+	size_t read_from;    /* where the next round of reading begins */
+	size_t job_memory;   /* of all jobs */
+	struct job *orphans; /* jobs whose call is still open although their partition has left */
+	size_t orphan_count;
 	struct job *unreported; /* ended, but there was no memory to say so */
 
 	bool more_to_read;          /* the last round stopped before everything at hand was taken */
@@ -128,6 +129,8 @@ void dispatch_report_again(struct worker *w);
 void dispatch_cancel(struct worker *w, struct job *job);
 /* Forgets a job without any record of it: its partition has left. Open calls run on as orphans. */
 void dispatch_orphan(struct worker *w, struct job *job);
+/* Gives up their calls. */
+void dispatch_free_orphans(struct worker *w);
 
 /* report.c: hands the job's end to the outlet; false when there is no memory to say it with (nothing was changed). */
 bool report_job(struct worker *w, struct job *job);
