@@ -346,7 +346,9 @@ bool outlet_batch_is_in(const struct outlet *outlet, const struct partition *par
 			const char *metadata)
 {
 	bool in = false;
-	struct offsets *there = offsets_new(committed, (size_t)1 << 20);
+	if (committed < 0)
+		return false; /* nothing was ever committed there */
+	struct offsets *there = offsets_new(committed, PARTITION_SPAN_MAX);
 	if (!there)
 		return false;
 	const int r = done_map_read(span_of(metadata), partition->topic, partition->number, there);
@@ -359,11 +361,16 @@ bool outlet_batch_is_in(const struct outlet *outlet, const struct partition *par
 
 void outlet_told(struct outlet *outlet, bool took_effect)
 {
+	if (!outlet->asking)
+		return; /* the assignment has changed since the question, or it was answered already */
 	outlet->asking = false;
-	if (took_effect)
+	if (took_effect) {
+		/* It was not heard as a commit, so it has proved nothing to whoever waits for that. */
+		outlet->prove = outlet->prove || outlet->proving;
 		parcel_done(outlet);
-	else
+	} else {
 		outlet->again = true;
+	}
 }
 
 void outlet_forget(struct outlet *outlet)
@@ -377,6 +384,11 @@ void outlet_forget(struct outlet *outlet)
 		parcel_done(outlet);
 	outlet->again = outlet->asking = outlet->disowned = outlet->prove = false;
 	outlet->due = USEC_NEVER;
+}
+
+bool outlet_is_asking(const struct outlet *outlet)
+{
+	return outlet->asking;
 }
 
 bool outlet_is_disowned(const struct outlet *outlet)

@@ -126,7 +126,9 @@ int worker_init(struct worker *w, const struct settings *settings, struct worker
 
 void worker_fini(struct worker *w)
 {
-	rebalance_drop_all(w);
+	if (w->metrics)
+		rebalance_drop_all(w);
+	dispatch_free_orphans(w);
 	w->admin = admin_free(w->admin);
 	w->topology = kafka_topology_free(w->topology);
 	w->producer = kafka_producer_free(w->producer);
@@ -243,6 +245,7 @@ static void hear_outlet(struct worker *w)
 			w->unproven = w->unproven && outlet_proof_pending(w->outlet);
 			break;
 		case OUTLET_DISOWNED:
+			w->unproven = true; /* until the assignment changes: the next owner may be at work already */
 			log_write(LOG_WARN, LOG_NOBODY, "the group refused our offsets: %s", fault->message);
 			break;
 		case OUTLET_ASK:
@@ -267,16 +270,17 @@ static void begin_stop(struct worker *w)
 	w->stopping = true;
 	w->stop_by = w->now.mono + drain;
 	w->stop_calls_by = w->stop_by - drain / LAST_COMMIT_SHARE;
+	dispatch_abandon(w, false);
 	if (w->subscribed)
 		return;
 	w->finished = true;
-	w->exit_code = w->brokers_down || !w->topics_fit ? 1 : 0;
+	w->exit_code = w->brokers_down ? 1 : 0; /* else nothing was begun, so nothing is left over */
 }
 
 static void continue_stop(struct worker *w)
 {
 	if (dispatch_busy(w) > 0 && w->now.mono >= w->stop_calls_by)
-		dispatch_abandon_all(w);
+		dispatch_abandon(w, true);
 	const bool is_clean = dispatch_busy(w) == 0 && !w->unreported && outlet_is_empty(w->outlet) &&
 			      !outlet_has_news(w->outlet, w->partitions, w->partition_count);
 	if (is_clean && !w->closing) {
@@ -311,7 +315,7 @@ static void serve_signals(struct worker *w)
 
 /* ---- the loop ---- */
 
-/* A loop that stood still (SIGSTOP, a paused machine) may have been expelled from the group without knowing it. */
+/* A process that stood still (SIGSTOP, a paused machine) may have been expelled from the group without knowing it. */
 static void notice_gap(struct worker *w, usec_t before)
 {
 	if (w->now.mono - before < SESSION_TIMEOUT_MS * USEC_PER_MSEC / 2 || w->partition_count == 0)
@@ -321,6 +325,13 @@ static void notice_gap(struct worker *w, usec_t before)
 		  (long long)((w->now.mono - before) / USEC_PER_MSEC));
 	w->unproven = true;
 	outlet_prove(w->outlet);
+}
+
+void worker_read_clock(struct worker *w)
+{
+	const usec_t before = w->now.mono;
+	w->now = clock_read();
+	notice_gap(w, before);
 }
 
 static usec_t sooner(usec_t a, usec_t b)
@@ -358,10 +369,8 @@ static void serve_tenants(struct worker *w)
 
 static void worker_turn(struct worker *w)
 {
-	const usec_t before = w->now.mono;
 	loop_once(w->loop, wait_of(w));
-	w->now = clock_read(); /* the one clock read of this turn */
-	notice_gap(w, before);
+	worker_read_clock(w); /* the one clock read of this turn, but for the replies' own */
 
 	serve_signals(w);
 	hear_topology(w);

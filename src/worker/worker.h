@@ -67,9 +67,10 @@ struct worker {
 
 	struct partition **partitions; /* the present assignment, in its order */
 	size_t partition_count;
-	size_t read_from;       /* where the next round of reading begins */
-	size_t job_memory;      /* of all jobs */
-	size_t orphans;         /* jobs whose call is still open although their partition has left */
+	size_t read_from;    /* where the next round of reading begins */
+	size_t job_memory;   /* of all jobs */
+	struct job *orphans; /* jobs whose call is still open although their partition has left */
+	size_t orphan_count;
 	struct job *unreported; /* ended, but there was no memory to say so */
 
 	bool more_to_read;          /* the last round stopped before everything at hand was taken */
@@ -79,7 +80,8 @@ struct worker {
 	char topics_trouble[256];
 	bool subscribed;
 	bool joined;   /* an assignment came (an empty one counts) */
-	bool unproven; /* the loop stood still: nothing starts until a commit shows that we own what we hold */
+	bool unproven; /* the process stood still, or the group refused our offsets: no call is begun, not even in the
+			  middle of a handoff, until a commit or an assignment shows that we own what we hold */
 	enum worker_leaving leaving;
 	usec_t leave_by; /* of LEAVING_REVOKED: open calls are given up then */
 	bool stopping;
@@ -118,8 +120,8 @@ usec_t dispatch_wait(const struct worker *w);
 void dispatch_finish(struct worker *w, struct job *job);
 /* Puts a job into its tenant's roster. */
 void dispatch_enqueue(struct worker *w, struct job *job);
-/* Gives up every open call and everything held, and parks it with its progress. */
-void dispatch_abandon_all(struct worker *w);
+/* Gives up everything held, and with `calls` every open call, too: it is parked with its progress. */
+void dispatch_abandon(struct worker *w, bool calls);
 /* Jobs between their first call and their end: running or held. */
 size_t dispatch_busy(const struct worker *w);
 void dispatch_report_again(struct worker *w);
@@ -127,6 +129,8 @@ void dispatch_report_again(struct worker *w);
 void dispatch_cancel(struct worker *w, struct job *job);
 /* Forgets a job without any record of it: its partition has left. Open calls run on as orphans. */
 void dispatch_orphan(struct worker *w, struct job *job);
+/* Gives up their calls. */
+void dispatch_free_orphans(struct worker *w);
 
 /* report.c: hands the job's end to the outlet; false when there is no memory to say it with (nothing was changed). */
 bool report_job(struct worker *w, struct job *job);
@@ -154,6 +158,8 @@ struct admin *admin_free(struct admin *admin);
 void admin_run(struct admin *admin);
 usec_t admin_wait(const struct admin *admin);
 
+/* Sets w->now, and stops dispatch when the process stood still since the last time. */
+void worker_read_clock(struct worker *w);
 /* This worker's share of each tenant's rate, after an assignment. */
 void worker_share_rate(struct worker *w);
 uint64_t worker_random(struct worker *w);
