@@ -501,7 +501,8 @@ static void an_outage_longer_than_transaction_and_session(void **state)
 	outage("session.timeout.ms=6000");
 }
 
-int main(void)
+/* An argument is a pattern of the tests to run. */
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(records_and_offsets_come_together),
@@ -514,5 +515,7 @@ int main(void)
 		cmocka_unit_test(an_outage_longer_than_a_transaction),
 		cmocka_unit_test(an_outage_longer_than_transaction_and_session),
 	};
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
