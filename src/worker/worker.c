@@ -418,7 +418,7 @@ static void serve_tenants(struct worker *w)
 	}
 }
 
-static void worker_turn(struct worker *w)
+void worker_turn(struct worker *w)
 {
 	loop_once(w->loop, wait_of(w));
 	worker_read_clock(w); /* the one clock read of this turn, but for the replies' own */
