@@ -36,7 +36,7 @@ static const char *tenant_named(const struct worker *w, const char *name, struct
 static void reject(struct worker *w, struct job *job, enum reason reason, const char *message)
 {
 	const struct log_subject subject = job_subject(job);
-	log_write(LOG_WARN, &subject, "rejected (%s): %s", reason_name(reason), message);
+	log_write(worker_complaint_level(w), &subject, "rejected (%s): %s", reason_name(reason), message);
 	handoff_finish_unstarted(&job->handoff, reason, message);
 	dispatch_finish(w, job);
 }

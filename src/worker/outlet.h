@@ -45,6 +45,7 @@ usec_t outlet_wait(const struct outlet *outlet, usec_t now);
 enum outlet_news {
 	OUTLET_QUIET,
 	OUTLET_COMMITTED,
+	OUTLET_AGAIN,    /* nothing took effect; the batch is submitted again */
 	OUTLET_DISOWNED, /* the group refused our offsets: nothing goes out until the assignment has changed */
 	OUTLET_ASK,      /* the fate of a commit is unknown: ask the committed offsets, then outlet_told() */
 	OUTLET_TWIN      /* somebody else uses our transactional id: the process must end */

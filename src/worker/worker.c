@@ -14,6 +14,8 @@
 #define LONGEST_SLEEP      USEC_PER_SEC /* the group expels a client that is silent for too long */
 #define DEDUPE_CAPACITY    100000
 #define SESSION_TIMEOUT_MS 15000
+#define WATCH_INTERVAL     (10 * USEC_PER_SEC)
+#define COMPLAINTS_MAX     20 /* lines a second about single handoffs */
 /* What is left of worker.drain_ms for the last commit, once the calls have been given up. */
 #define LAST_COMMIT_SHARE 4
 
@@ -234,6 +236,33 @@ static void hear_topology(struct worker *w)
 
 /* ---- the outlet's news ---- */
 
+/* A batch that is refused is tried again many times a second: one line says so now and then. */
+static void complain_of_batch(struct worker *w, const struct fault *fault)
+{
+	if (w->now.mono < w->batch_quiet_until)
+		return;
+	w->batch_quiet_until = w->now.mono + WATCH_INTERVAL;
+	log_write(LOG_WARN, LOG_NOBODY, "Kafka: %s; trying again", fault->message);
+}
+
+/* A batch that gets no verdict holds everything back that was done: say why, and end where nothing else helps. */
+static void watch_producer(struct worker *w)
+{
+	struct fault fault;
+	if (w->now.mono < w->watch_at)
+		return;
+	w->watch_at = w->now.mono + WATCH_INTERVAL;
+	kafka_producer_trouble(w->producer, &fault);
+	if (fault.message[0])
+		complain_of_batch(w, &fault);
+	/* Twice: after a pause of the whole process its thread may not have had its turn yet. */
+	const bool stuck = kafka_producer_stuck(w->producer);
+	if (stuck && w->producer_stuck)
+		worker_fail(w, "the Kafka client does not answer any more; the brokers decide what became of its last "
+			       "batch");
+	w->producer_stuck = stuck;
+}
+
 static void hear_outlet(struct worker *w)
 {
 	const struct fault *fault;
@@ -243,6 +272,9 @@ static void hear_outlet(struct worker *w)
 			return;
 		case OUTLET_COMMITTED:
 			w->unproven = w->unproven && outlet_proof_pending(w->outlet);
+			break;
+		case OUTLET_AGAIN:
+			complain_of_batch(w, fault);
 			break;
 		case OUTLET_DISOWNED:
 			w->unproven = true; /* until the assignment changes: the next owner may be at work already */
@@ -313,6 +345,25 @@ static void serve_signals(struct worker *w)
 		continue_stop(w);
 }
 
+/* ---- what is said of single handoffs ---- */
+
+enum log_level worker_complaint_level(struct worker *w)
+{
+	if (w->complaints++ == 0)
+		w->complaints_since = w->now.mono;
+	return w->complaints <= COMPLAINTS_MAX ? LOG_WARN : LOG_DEBUG;
+}
+
+static void sum_up_complaints(struct worker *w)
+{
+	if (w->complaints == 0 || w->now.mono - w->complaints_since < USEC_PER_SEC)
+		return;
+	if (w->complaints > COMPLAINTS_MAX)
+		log_write(LOG_WARN, LOG_NOBODY, "%zu more handoffs ended in trouble; their outcomes tell",
+			  w->complaints - COMPLAINTS_MAX);
+	w->complaints = 0;
+}
+
 /* ---- the loop ---- */
 
 /* A process that stood still (SIGSTOP, a paused machine) may have been expelled from the group without knowing it. */
@@ -367,7 +418,7 @@ static void serve_tenants(struct worker *w)
 	}
 }
 
-static void worker_turn(struct worker *w)
+void worker_turn(struct worker *w)
 {
 	loop_once(w->loop, wait_of(w));
 	worker_read_clock(w); /* the one clock read of this turn, but for the replies' own */
@@ -375,6 +426,7 @@ static void worker_turn(struct worker *w)
 	serve_signals(w);
 	hear_topology(w);
 	hear_outlet(w);
+	watch_producer(w);
 	rebalance_serve(w);
 	serve_tenants(w);
 	intake_read(w);
@@ -385,6 +437,7 @@ static void worker_turn(struct worker *w)
 	outlet_run(w->outlet, w->partitions, w->partition_count, w->now.mono, w->stopping || w->leaving != LEAVING_NOT);
 	rebalance_continue(w);
 	admin_run(w->admin);
+	sum_up_complaints(w);
 }
 
 int worker_run(struct worker *w)

@@ -89,6 +89,11 @@ struct worker {
 	usec_t stop_by;
 	bool closing; /* the consumer is leaving the group */
 	bool brokers_down;
+	usec_t watch_at; /* when the producer is looked after again */
+	usec_t batch_quiet_until;
+	bool producer_stuck; /* when it was looked after last */
+	usec_t complaints_since;
+	size_t complaints;
 	bool finished;
 	int exit_code;
 };
@@ -98,6 +103,8 @@ int worker_init(struct worker *w, const struct settings *settings, struct worker
 		struct fault *fault) MUST_CHECK;
 /* Turns the loop until it is told to stop. The process's exit code. */
 int worker_run(struct worker *w);
+/* One turn. */
+void worker_turn(struct worker *w);
 void worker_fini(struct worker *w);
 /* Ends the process's life for a reason the operator must see. */
 void worker_fail(struct worker *w, const char *format, ...) PRINTF_LIKE(2, 3);
@@ -163,5 +170,7 @@ void worker_read_clock(struct worker *w);
 /* This worker's share of each tenant's rate, after an assignment. */
 void worker_share_rate(struct worker *w);
 uint64_t worker_random(struct worker *w);
+/* The level of a line about one handoff's trouble: thousands may end within a second when a tenant is down. */
+enum log_level worker_complaint_level(struct worker *w);
 
 #endif
