@@ -375,6 +375,7 @@ int kafka_consumer_accept(struct kafka_consumer *c, const struct kafka_start *st
 		kafka_membership_drop(membership);
 		return r;
 	}
+	end_membership(c); /* of an empty assignment, which the library replaces without a revocation */
 	c->membership = membership;
 	c->phase = READING;
 	return 0;

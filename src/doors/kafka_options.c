@@ -117,8 +117,8 @@ static int split(const char *key_value, char **ret_key, const char **ret_value, 
 
 static int apply_property(rd_kafka_conf_t *conf, const char *key_value, struct fault *fault)
 {
-	char *key;
-	const char *value;
+	char *key = NULL;
+	const char *value = NULL;
 	int r = split(key_value, &key, &value, fault);
 	if (r < 0)
 		return r;

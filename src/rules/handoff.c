@@ -131,6 +131,13 @@ static void record_error(struct handoff *h, const struct reply *reply, const str
 	buf_fini(&text);
 }
 
+/* The caller hung up while a call was open, and no trigger can have been executed: there is no next step. A cancel is
+ * not in the retry record, so this is the last place that knows of it. */
+static bool is_called_off(const struct handoff *h)
+{
+	return h->cancel_asked && h->history.resume != RESUME_VERIFY;
+}
+
 static struct handoff_order expire(struct handoff *h, bool unreachable)
 {
 	if (!h->error.present)
@@ -143,6 +150,8 @@ static struct handoff_order expire(struct handoff *h, bool unreachable)
 /* The next attempt is due at `due_ms`; one that cannot come in time is told at once. */
 static struct handoff_order park(struct handoff *h, enum reason reason, int64_t due_ms)
 {
+	if (is_called_off(h))
+		return finish(h, REASON_CANCELLED, false);
 	if (due_ms >= h->history.deadline_ms)
 		return expire(h, true);
 	h->history.reason = reason;
@@ -164,7 +173,7 @@ static struct handoff_order call(struct handoff *h, enum handoff_step step, cons
 	};
 	if (t->now->unix_ms >= h->history.deadline_ms)
 		return expire(h, false);
-	if (h->cancel_asked && h->history.resume != RESUME_VERIFY)
+	if (is_called_off(h))
 		return finish(h, REASON_CANCELLED, false);
 	enter(h, step);
 	return (struct handoff_order){ .kind = orders[step].order };
@@ -182,6 +191,8 @@ static struct handoff_order on_start(struct handoff *h, const struct turn *t)
 
 static struct handoff_order hold(struct handoff *h)
 {
+	if (is_called_off(h))
+		return finish(h, REASON_CANCELLED, false);
 	enter(h, HANDOFF_WAITING);
 	return (struct handoff_order){ .kind = ORDER_WAIT };
 }
@@ -326,6 +337,8 @@ static void note_resume(struct handoff *h, const struct reply *reply)
 static struct handoff_order on_auth(struct handoff *h, const struct turn *t)
 {
 	const struct reply *reply = t->event->reply;
+	if (reply->reason == REASON_AUTH_REJECTED && is_called_off(h))
+		return finish(h, REASON_CANCELLED, false);
 	if (reply->reason == REASON_AUTH_REJECTED && !h->relogged) {
 		static const enum handoff_order_kind again[] = {
 			[STAGE_FETCH] = ORDER_FETCH, [STAGE_UPDATE] = ORDER_UPDATE, [STAGE_TRIGGER] = ORDER_TRIGGER

@@ -86,7 +86,7 @@ static size_t list_obstacles(const struct worker *w, const char *reasons[REASONS
 	if (!w->joined || w->leaving == LEAVING_LOST)
 		reasons[count++] = "not a member of the consumer group";
 	if (w->unproven)
-		reasons[count++] = "the process stood still and has to prove what it owns";
+		reasons[count++] = "it has to be proved first that the partitions are still ours";
 	for (size_t i = 0; i < w->tenant_count; i++)
 		any_open = any_open || !tenant_obstacle(&w->tenants[i], w->now.mono);
 	for (size_t i = 0; i < w->tenant_count && !any_open && count < REASONS_MAX; i++)

@@ -35,8 +35,6 @@ static size_t tell_all(struct worker *w, const struct job *cancel)
 /* The cancel's record is done with, without a trace. */
 static void end(struct worker *w, struct job *cancel)
 {
-	if (cancel->place == JOB_PARKED)
-		parking_remove(&cancel->partition->parking, &cancel->parked);
 	cancel->place = JOB_NOWHERE;
 	dispatch_finish(w, cancel);
 }
@@ -49,9 +47,10 @@ void cancel_take(struct worker *w, struct job *cancel)
 		return;
 	}
 	history->not_before_ms = history->deadline_ms;
-	if (cancel->partition->is_retry)
+	if (cancel->partition->is_retry) {
+		cancel->partition->cancels++;
 		intake_park(w, cancel);
-	else {
+	} else {
 		cancel->handoff.step = HANDOFF_PARKED;
 		dispatch_finish(w, cancel);
 	}
@@ -59,6 +58,7 @@ void cancel_take(struct worker *w, struct job *cancel)
 
 void cancel_expire(struct worker *w, struct job *cancel)
 {
+	cancel->partition->cancels--;
 	end(w, cancel);
 }
 
@@ -66,10 +66,13 @@ bool cancel_awaits(struct worker *w, const struct job *job)
 {
 	for (size_t i = 0; i < w->partition_count; i++) {
 		struct partition *p = w->partitions[i];
-		for (struct job *cancel = p->is_retry ? p->jobs : NULL; cancel; cancel = cancel->next) {
+		/* Every request asks, and thousands may be parked: only where there is a cancel they are walked over.
+		 */
+		for (struct job *cancel = p->cancels > 0 ? p->jobs : NULL; cancel; cancel = cancel->next) {
 			if (!cancel->request.is_cancel || cancel->place != JOB_PARKED || !matches(cancel, job))
 				continue;
-			end(w, cancel);
+			parking_remove(&p->parking, &cancel->parked);
+			cancel_expire(w, cancel);
 			return true;
 		}
 	}

@@ -49,6 +49,40 @@ void dispatch_enqueue(struct worker *w, struct job *job)
 	worker_fail(w, "out of memory");
 }
 
+/* ---- orphans: a list of their own, by the links that their partition's had ---- */
+
+static void add_orphan(struct worker *w, struct job *job)
+{
+	job->prev = NULL;
+	job->next = w->orphans;
+	if (job->next)
+		job->next->prev = job;
+	w->orphans = job;
+	w->orphan_count++;
+}
+
+static void drop_orphan(struct worker *w, struct job *job)
+{
+	if (job->prev)
+		job->prev->next = job->next;
+	else
+		w->orphans = job->next;
+	if (job->next)
+		job->next->prev = job->prev;
+	w->orphan_count--;
+}
+
+void dispatch_free_orphans(struct worker *w)
+{
+	while (w->orphans) {
+		struct job *job = w->orphans;
+		http_cancel(job->tenant->http, job->call);
+		leave_tenant(job);
+		drop_orphan(w, job);
+		forget(w, job);
+	}
+}
+
 /* ---- the end of a job ---- */
 
 void dispatch_finish(struct worker *w, struct job *job)
@@ -59,7 +93,7 @@ void dispatch_finish(struct worker *w, struct job *job)
 		return;
 	}
 	if (!job->partition)
-		w->orphans--;
+		drop_orphan(w, job);
 	forget(w, job);
 }
 
@@ -120,7 +154,7 @@ static bool start_call(struct job *job, enum stage stage)
 		.authorization = token_cache_header(job->tenant->token, w->now.mono, &job->token_serial),
 		.time_left = clock_mono_at(&w->now, job->handoff.history.deadline_ms) - w->now.mono,
 	};
-	if (!call.authorization || !tenant_may_call(job->tenant, w->now.mono))
+	if (w->unproven || !call.authorization || !tenant_may_call(job->tenant, w->now.mono))
 		return false;
 	job->call = cognigy_start(job->tenant->http, job->tenant->settings, &call, &job->body, on_reply, job);
 	job->calling = stage;
@@ -139,9 +173,7 @@ static bool is_leaving(const struct job *job)
 static void hold(struct job *job)
 {
 	const struct handoff_event event = { .kind = HANDOFF_HELD };
-	const struct handoff_event abandon = { .kind = HANDOFF_ABANDON };
-	const struct handoff_order order = feed(job, &event);
-	carry_out(job, is_leaving(job) ? feed(job, &abandon) : order);
+	carry_out(job, feed(job, &event));
 }
 
 static void end_unmergeable(struct job *job, int error)
@@ -177,6 +209,12 @@ static void call_ordered(struct job *job, struct handoff_order order, const stru
 static void wait_again(struct job *job)
 {
 	struct tenant *t = job->tenant;
+	const struct handoff_event abandon = { .kind = HANDOFF_ABANDON };
+	if (is_leaving(job) || job->worker->stopping) {
+		/* Nothing is started any more: its progress goes into a retry record at once. */
+		carry_out(job, feed(job, &abandon));
+		return;
+	}
 	if (handoff_is_held(&job->handoff)) {
 		job->place = JOB_HELD;
 		if (heap_push(&t->held, &job->held, job->handoff.history.deadline_ms, 0) == 0)
@@ -227,7 +265,7 @@ static void on_reply(void *arg, const struct http_reply *http)
 	};
 	struct reply reply;
 	job->call = NULL;
-	w->now = clock_read();
+	worker_read_clock(w);
 	reply_read(&facts, &reader, w->now.unix_ms, &reply);
 	count_call(w, job, &reply);
 	tenant_hear(job->tenant, &reply, job->token_serial, &w->now);
@@ -333,6 +371,8 @@ static usec_t sooner(usec_t a, usec_t b)
 usec_t dispatch_wait(const struct worker *w)
 {
 	usec_t next = USEC_NEVER;
+	if (w->leaving != LEAVING_NOT)
+		return USEC_NEVER; /* a deadline that passes now is the next owner's matter */
 	for (size_t i = 0; i < w->tenant_count; i++) {
 		const struct tenant *t = &w->tenants[i];
 		const bool wants = roster_waiting(t->roster) > 0 || heap_top(&t->held);
@@ -374,12 +414,12 @@ void dispatch_cancel(struct worker *w, struct job *job)
 	carry_out(job, order);
 }
 
-void dispatch_abandon_all(struct worker *w)
+void dispatch_abandon(struct worker *w, bool calls)
 {
 	for (size_t i = 0; i < w->partition_count; i++)
 		for (struct job *job = w->partitions[i]->jobs, *next; job; job = next) {
 			next = job->next;
-			if (job->place == JOB_RUNNING || job->place == JOB_HELD)
+			if (job->place == JOB_HELD || (calls && job->place == JOB_RUNNING))
 				abandon(job);
 		}
 }
@@ -389,14 +429,14 @@ size_t dispatch_busy(const struct worker *w)
 	size_t busy = 0;
 	for (size_t i = 0; i < w->tenant_count; i++)
 		busy += roster_running(w->tenants[i].roster);
-	return busy - w->orphans;
+	return busy - w->orphan_count;
 }
 
 void dispatch_orphan(struct worker *w, struct job *job)
 {
 	if (job->place == JOB_RUNNING) {
 		partition_drop(job->partition, job);
-		w->orphans++;
+		add_orphan(w, job);
 		return;
 	}
 	if (job->place == JOB_PARKED)

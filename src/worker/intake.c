@@ -36,7 +36,7 @@ static const char *tenant_named(const struct worker *w, const char *name, struct
 static void reject(struct worker *w, struct job *job, enum reason reason, const char *message)
 {
 	const struct log_subject subject = job_subject(job);
-	log_write(LOG_WARN, &subject, "rejected (%s): %s", reason_name(reason), message);
+	log_write(worker_complaint_level(w), &subject, "rejected (%s): %s", reason_name(reason), message);
 	handoff_finish_unstarted(&job->handoff, reason, message);
 	dispatch_finish(w, job);
 }
@@ -138,20 +138,23 @@ static void count_lost(struct worker *w, struct partition *p, int64_t offset)
 		  (long long)lost);
 }
 
-/* Opens the record's offset; true when the record is to be handled. */
-static bool open_offset(struct worker *w, struct partition *p, int64_t offset)
+/* Opens the record's offset and takes it over; false when it has to wait. */
+static bool open_and_take(struct worker *w, struct partition *p, struct record *record)
 {
 	if (p->was_reset)
-		count_lost(w, p, offset);
+		count_lost(w, p, record->offset);
 	const int64_t base = offsets_base(p->offsets);
-	const int r = offsets_open(p->offsets, offset);
+	const int r = offsets_open(p->offsets, record->offset);
 	p->dirty = p->dirty || offsets_base(p->offsets) != base;
-	if (r == 0)
-		return true;
-	if (r != -EEXIST && r != -EALREADY)
-		/* There was room for it (partition_has_room), so this is memory. */
-		worker_fail(w, "out of memory");
-	return false;
+	p->ahead = r == -E2BIG ? record : NULL;
+	if (r == 0) {
+		take(w, p, record);
+	} else if (r != -E2BIG) {
+		if (r == -ENOMEM)
+			worker_fail(w, "out of memory");
+		record_free(record);
+	}
+	return r != -E2BIG;
 }
 
 static void reach(struct worker *w, struct partition *p, int64_t end)
@@ -159,9 +162,9 @@ static void reach(struct worker *w, struct partition *p, int64_t end)
 	if (p->was_reset)
 		count_lost(w, p, end);
 	const int64_t base = offsets_base(p->offsets);
-	if (offsets_reach(p->offsets, end) < 0)
-		return;
-	p->dirty = p->dirty || offsets_base(p->offsets) != base;
+	/* What cannot be marked as done yet is told of again by the next record, or is read again after a restart. */
+	if (offsets_reach(p->offsets, end) == 0)
+		p->dirty = p->dirty || offsets_base(p->offsets) != base;
 	p->read_to_end = true;
 }
 
@@ -175,6 +178,12 @@ static bool read_some(struct worker *w, size_t index)
 			p->read_to_end = true; /* as far as there is room: what is due may not wait for more */
 			return false;
 		}
+		if (p->ahead) {
+			if (open_and_take(w, p, p->ahead))
+				continue;
+			p->read_to_end = true;
+			return false;
+		}
 		kafka_consumer_read(w->consumer, index, &read);
 		if (read.kind == KAFKA_READ_NOTHING)
 			return false;
@@ -182,10 +191,8 @@ static bool read_some(struct worker *w, size_t index)
 			reach(w, p, read.offset);
 		else if (read.kind == KAFKA_READ_RESET)
 			p->was_reset = true;
-		else if (open_offset(w, p, read.record->offset))
-			take(w, p, read.record);
 		else
-			record_free(read.record);
+			open_and_take(w, p, read.record);
 	}
 	return true;
 }
@@ -219,9 +226,10 @@ static void wake(struct worker *w, struct job *job)
 	dispatch_enqueue(w, job);
 }
 
+/* With the memory full, the partition's end cannot be read before something that is here has ended: it may not wait. */
 static bool may_wake(const struct worker *w, const struct partition *p)
 {
-	return p->read_to_end && w->leaving == LEAVING_NOT && !w->stopping;
+	return (p->read_to_end || memory_is_full(w)) && w->leaving == LEAVING_NOT && !w->stopping;
 }
 
 void intake_wake_parked(struct worker *w)

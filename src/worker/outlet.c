@@ -12,6 +12,9 @@
 #define BATCH_BYTES_MAX   ((size_t)8 << 20)
 /* This many are worth a batch before the interval has passed. */
 #define BATCH_EFFECTS_GOOD 500
+/* Done marks without an effect (the base has passed transaction markers) wait longer for company, but not for ever: an
+ * idle group's offsets would fall behind what retention removes. */
+#define MARKS_ALONE USEC_PER_SEC
 /* An aborted batch is not thrown at a broker in trouble without a breath. */
 #define AGAIN_AFTER (50 * USEC_PER_MSEC)
 
@@ -129,7 +132,7 @@ int outlet_add(struct outlet *outlet, struct partition *partition, int64_t offse
 		return -ENOMEM;
 	*effect = (struct effect){ .partition = partition, .offset = offset, .records = { first, second } };
 	effects_append(&outlet->waiting, effect);
-	if (outlet->due == USEC_NEVER)
+	if (outlet->due > now + outlet->interval)
 		outlet->due = now + outlet->interval;
 	return 0;
 }
@@ -238,8 +241,12 @@ void outlet_run(struct outlet *outlet, struct partition *const *partitions, size
 			submit(outlet);
 		return;
 	}
-	const bool due = now >= outlet->due || outlet->waiting.count >= BATCH_EFFECTS_GOOD || at_once;
 	const bool news = outlet_has_news(outlet, partitions, count);
+	if (!news)
+		outlet->due = USEC_NEVER;
+	else if (outlet->due == USEC_NEVER)
+		outlet->due = now + MARKS_ALONE;
+	const bool due = now >= outlet->due || outlet->waiting.count >= BATCH_EFFECTS_GOOD || at_once;
 	if (!(outlet->prove && count > 0) && !(due && news))
 		return;
 	if (!reserve(outlet, count))
@@ -307,7 +314,7 @@ static enum outlet_news hear_verdict(struct outlet *outlet, enum kafka_verdict v
 		shrink_too_large(&outlet->parcel);
 		outlet->again = true;
 		outlet->due_again = now + AGAIN_AFTER;
-		return OUTLET_QUIET;
+		return OUTLET_AGAIN;
 	case KAFKA_REVOKED_UNDER_US:
 		count_verdict(outlet, "lost");
 		outlet->disowned = true;
@@ -346,7 +353,9 @@ bool outlet_batch_is_in(const struct outlet *outlet, const struct partition *par
 			const char *metadata)
 {
 	bool in = false;
-	struct offsets *there = offsets_new(committed, (size_t)1 << 20);
+	if (committed < 0)
+		return false; /* nothing was ever committed there */
+	struct offsets *there = offsets_new(committed, PARTITION_SPAN_MAX);
 	if (!there)
 		return false;
 	const int r = done_map_read(span_of(metadata), partition->topic, partition->number, there);
@@ -359,11 +368,16 @@ bool outlet_batch_is_in(const struct outlet *outlet, const struct partition *par
 
 void outlet_told(struct outlet *outlet, bool took_effect)
 {
+	if (!outlet->asking)
+		return; /* the assignment has changed since the question, or it was answered already */
 	outlet->asking = false;
-	if (took_effect)
+	if (took_effect) {
+		/* It was not heard as a commit, so it has proved nothing to whoever waits for that. */
+		outlet->prove = outlet->prove || outlet->proving;
 		parcel_done(outlet);
-	else
+	} else {
 		outlet->again = true;
+	}
 }
 
 void outlet_forget(struct outlet *outlet)
@@ -377,6 +391,11 @@ void outlet_forget(struct outlet *outlet)
 		parcel_done(outlet);
 	outlet->again = outlet->asking = outlet->disowned = outlet->prove = false;
 	outlet->due = USEC_NEVER;
+}
+
+bool outlet_is_asking(const struct outlet *outlet)
+{
+	return outlet->asking;
 }
 
 bool outlet_is_disowned(const struct outlet *outlet)

@@ -45,6 +45,7 @@ usec_t outlet_wait(const struct outlet *outlet, usec_t now);
 enum outlet_news {
 	OUTLET_QUIET,
 	OUTLET_COMMITTED,
+	OUTLET_AGAIN,    /* nothing took effect; the batch is submitted again */
 	OUTLET_DISOWNED, /* the group refused our offsets: nothing goes out until the assignment has changed */
 	OUTLET_ASK,      /* the fate of a commit is unknown: ask the committed offsets, then outlet_told() */
 	OUTLET_TWIN      /* somebody else uses our transactional id: the process must end */
@@ -53,7 +54,7 @@ enum outlet_news {
 /* Takes the producer's verdict, if one is there. `ret_fault` is valid until the next call. */
 enum outlet_news outlet_hear(struct outlet *outlet, usec_t now, const struct fault **ret_fault);
 /* The answer to OUTLET_ASK: what is committed for a partition. The batch took effect if one of its offsets is done
- * there; call for each partition, then outlet_told() with the verdict. */
+ * there; call for each partition, then outlet_told() with the verdict (which is ignored when nothing is asked). */
 bool outlet_batch_is_in(const struct outlet *outlet, const struct partition *partition, int64_t committed,
 			const char *metadata);
 void outlet_told(struct outlet *outlet, bool took_effect);
@@ -62,10 +63,10 @@ void outlet_told(struct outlet *outlet, bool took_effect);
  * outlet_is_busy() unless the partitions were lost; a batch in flight then ends without consequences. */
 void outlet_forget(struct outlet *outlet);
 
-/* After OUTLET_DISOWNED: what is in here is lost to us, waiting for it to go out would be for ever. */
-bool outlet_is_disowned(const struct outlet *outlet);
-bool outlet_is_busy(const struct outlet *outlet);  /* a batch is with the producer */
-bool outlet_is_empty(const struct outlet *outlet); /* and nothing waits either */
+bool outlet_is_asking(const struct outlet *outlet);   /* an answer by outlet_told() is due */
+bool outlet_is_disowned(const struct outlet *outlet); /* after OUTLET_DISOWNED, until outlet_forget() */
+bool outlet_is_busy(const struct outlet *outlet);     /* a batch is with the producer */
+bool outlet_is_empty(const struct outlet *outlet);    /* and nothing waits either */
 /* Is there something that outlet_run() would still send: effects, or done marks without one? */
 bool outlet_has_news(const struct outlet *outlet, struct partition *const *partitions, size_t count);
 size_t outlet_memory(const struct outlet *outlet);

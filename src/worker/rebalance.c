@@ -29,6 +29,7 @@ void rebalance_drop_all(struct worker *w)
 	w->partitions = NULL;
 	w->partition_count = 0;
 	w->read_from = 0;
+	w->ask_again_at = 0;
 	w->more_to_read = false;
 	metrics_clear(w->metrics, METRIC_CONSUMER_LAG);
 }
@@ -42,24 +43,22 @@ static void release(struct worker *w)
 	kafka_consumer_release(w->consumer);
 }
 
-/* Nothing runs, and all that was reported is committed (or is not ours to commit any more). */
-static bool has_settled(const struct worker *w)
-{
-	if (dispatch_busy(w) > 0 || w->unreported || outlet_is_busy(w->outlet))
-		return false;
-	return outlet_is_disowned(w->outlet) ||
-	       (outlet_is_empty(w->outlet) && !outlet_has_news(w->outlet, w->partitions, w->partition_count));
-}
-
 void rebalance_continue(struct worker *w)
 {
 	if (w->leaving == LEAVING_LOST && !outlet_is_busy(w->outlet))
 		release(w);
 	if (w->leaving != LEAVING_REVOKED)
 		return;
+	if (outlet_is_disowned(w->outlet)) {
+		/* Expelled while we were giving back: no further event tells of it, and nothing can be committed. */
+		log_write(LOG_WARN, LOG_NOBODY, "the partitions were lost before everything was committed");
+		release(w);
+		return;
+	}
 	if (dispatch_busy(w) > 0 && w->now.mono >= w->leave_by)
-		dispatch_abandon_all(w);
-	if (has_settled(w))
+		dispatch_abandon(w, true);
+	if (dispatch_busy(w) == 0 && !w->unreported && outlet_is_empty(w->outlet) &&
+	    !outlet_has_news(w->outlet, w->partitions, w->partition_count))
 		release(w);
 }
 
@@ -68,6 +67,7 @@ static void on_revoked(struct worker *w)
 	log_write(LOG_INFO, LOG_NOBODY, "giving back %zu partitions", w->partition_count);
 	w->leaving = LEAVING_REVOKED;
 	w->leave_by = w->now.mono + w->settings->worker.revoke_ms * USEC_PER_MSEC;
+	dispatch_abandon(w, false);
 }
 
 static void on_lost(struct worker *w)
@@ -108,6 +108,7 @@ static void on_assigned(struct worker *w, const struct kafka_consumer_event *eve
 {
 	struct fault fault = { 0 };
 	struct kafka_start *starts = calloc(event->count + 1, sizeof(*starts));
+	rebalance_drop_all(w); /* an empty assignment is replaced without having been revoked */
 	w->partitions = calloc(event->count + 1, sizeof(struct partition *));
 	bool ok = starts && w->partitions;
 	for (size_t i = 0; ok && i < event->count; i++) {
@@ -135,17 +136,30 @@ static void on_trouble(struct worker *w, const struct kafka_consumer_event *even
 	log_write(event->all_brokers_down ? LOG_ERROR : LOG_WARN, LOG_NOBODY, "Kafka: %s", event->fault.message);
 }
 
+/* The brokers answer in an order of their own. */
+static const struct partition *find(const struct worker *w, const struct kafka_partition *like)
+{
+	for (size_t i = 0; i < w->partition_count; i++)
+		if (w->partitions[i]->number == like->partition && strcmp(w->partitions[i]->topic, like->topic) == 0)
+			return w->partitions[i];
+	return NULL;
+}
+
 /* The committed state after a commit of unknown fate: did the batch take effect? */
 static void on_offsets(struct worker *w, const struct kafka_consumer_event *event)
 {
 	bool in = false;
+	if (!outlet_is_asking(w->outlet))
+		return;
 	if (event->fault.kind != FAULT_NONE) {
 		w->ask_again_at = w->now.mono + USEC_PER_SEC;
 		return;
 	}
-	for (size_t i = 0; i < event->count && i < w->partition_count; i++)
-		in = in || outlet_batch_is_in(w->outlet, w->partitions[i], event->partitions[i].committed,
-					      event->partitions[i].metadata);
+	for (size_t i = 0; i < event->count; i++) {
+		const struct partition *p = find(w, &event->partitions[i]);
+		in = in || (p && outlet_batch_is_in(w->outlet, p, event->partitions[i].committed,
+						    event->partitions[i].metadata));
+	}
 	log_write(LOG_WARN, LOG_NOBODY, "the batch whose commit got no answer %s",
 		  in ? "had taken effect" : "had not taken effect and is sent again");
 	outlet_told(w->outlet, in);

@@ -12,7 +12,7 @@ static void count_outcome(struct worker *w, const struct job *job)
 		       (double)(w->now.unix_ms - h->history.progress.requested_at_ms) / 1000.0);
 	const struct log_subject subject = job_subject(job);
 	const bool is_trouble = h->status == STATUS_FAILED || h->status == STATUS_EXPIRED;
-	log_write(is_trouble ? LOG_WARN : LOG_DEBUG, &subject, "%s (%s)", status_name(h->status),
+	log_write(is_trouble ? worker_complaint_level(w) : LOG_DEBUG, &subject, "%s (%s)", status_name(h->status),
 		  reason_name(h->reason));
 }
 

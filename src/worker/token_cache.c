@@ -30,6 +30,7 @@ struct token_cache {
 	uint64_t serial;
 	usec_t serves_until;
 	usec_t refresh_at; /* when the next login is due; USEC_NEVER never happens */
+	usec_t not_before; /* no login before this, however urgent: the last one failed */
 	struct http_call *call;
 	struct buf body;
 	struct fault trouble;
@@ -94,7 +95,8 @@ static void fail(struct token_cache *cache, int64_t retry_after_ms)
 	int64_t delay = back_off_ms(FIRST_DELAY_MS, LONGEST_DELAY_MS, cache->failures, 0);
 	if (retry_after_ms > delay)
 		delay = retry_after_ms;
-	cache->refresh_at = cache->now.mono + delay * USEC_PER_MSEC;
+	cache->not_before = cache->now.mono + delay * USEC_PER_MSEC;
+	cache->refresh_at = cache->not_before;
 	cache->heard(cache->arg, false, &cache->trouble);
 }
 
@@ -259,7 +261,7 @@ void token_cache_refuse(struct token_cache *cache, uint64_t serial)
 	if (serial != cache->serial || cache->header.len == 0)
 		return;
 	wipe(&cache->header);
-	cache->refresh_at = 0;
+	cache->refresh_at = cache->not_before;
 }
 
 const char *token_cache_missing_scopes(const struct token_cache *cache)

@@ -14,6 +14,8 @@
 #define LONGEST_SLEEP      USEC_PER_SEC /* the group expels a client that is silent for too long */
 #define DEDUPE_CAPACITY    100000
 #define SESSION_TIMEOUT_MS 15000
+#define WATCH_INTERVAL     (10 * USEC_PER_SEC)
+#define COMPLAINTS_MAX     20 /* lines a second about single handoffs */
 /* What is left of worker.drain_ms for the last commit, once the calls have been given up. */
 #define LAST_COMMIT_SHARE 4
 
@@ -126,7 +128,9 @@ int worker_init(struct worker *w, const struct settings *settings, struct worker
 
 void worker_fini(struct worker *w)
 {
-	rebalance_drop_all(w);
+	if (w->metrics)
+		rebalance_drop_all(w);
+	dispatch_free_orphans(w);
 	w->admin = admin_free(w->admin);
 	w->topology = kafka_topology_free(w->topology);
 	w->producer = kafka_producer_free(w->producer);
@@ -232,6 +236,33 @@ static void hear_topology(struct worker *w)
 
 /* ---- the outlet's news ---- */
 
+/* A batch that is refused is tried again many times a second: one line says so now and then. */
+static void complain_of_batch(struct worker *w, const struct fault *fault)
+{
+	if (w->now.mono < w->batch_quiet_until)
+		return;
+	w->batch_quiet_until = w->now.mono + WATCH_INTERVAL;
+	log_write(LOG_WARN, LOG_NOBODY, "Kafka: %s; trying again", fault->message);
+}
+
+/* A batch that gets no verdict holds everything back that was done: say why, and end where nothing else helps. */
+static void watch_producer(struct worker *w)
+{
+	struct fault fault;
+	if (w->now.mono < w->watch_at)
+		return;
+	w->watch_at = w->now.mono + WATCH_INTERVAL;
+	kafka_producer_trouble(w->producer, &fault);
+	if (fault.message[0])
+		complain_of_batch(w, &fault);
+	/* Twice: after a pause of the whole process its thread may not have had its turn yet. */
+	const bool stuck = kafka_producer_stuck(w->producer);
+	if (stuck && w->producer_stuck)
+		worker_fail(w, "the Kafka client does not answer any more; the brokers decide what became of its last "
+			       "batch");
+	w->producer_stuck = stuck;
+}
+
 static void hear_outlet(struct worker *w)
 {
 	const struct fault *fault;
@@ -242,7 +273,11 @@ static void hear_outlet(struct worker *w)
 		case OUTLET_COMMITTED:
 			w->unproven = w->unproven && outlet_proof_pending(w->outlet);
 			break;
+		case OUTLET_AGAIN:
+			complain_of_batch(w, fault);
+			break;
 		case OUTLET_DISOWNED:
+			w->unproven = true; /* until the assignment changes: the next owner may be at work already */
 			log_write(LOG_WARN, LOG_NOBODY, "the group refused our offsets: %s", fault->message);
 			break;
 		case OUTLET_ASK:
@@ -267,16 +302,17 @@ static void begin_stop(struct worker *w)
 	w->stopping = true;
 	w->stop_by = w->now.mono + drain;
 	w->stop_calls_by = w->stop_by - drain / LAST_COMMIT_SHARE;
+	dispatch_abandon(w, false);
 	if (w->subscribed)
 		return;
 	w->finished = true;
-	w->exit_code = w->brokers_down || !w->topics_fit ? 1 : 0;
+	w->exit_code = w->brokers_down ? 1 : 0; /* else nothing was begun, so nothing is left over */
 }
 
 static void continue_stop(struct worker *w)
 {
 	if (dispatch_busy(w) > 0 && w->now.mono >= w->stop_calls_by)
-		dispatch_abandon_all(w);
+		dispatch_abandon(w, true);
 	const bool is_clean = dispatch_busy(w) == 0 && !w->unreported && outlet_is_empty(w->outlet) &&
 			      !outlet_has_news(w->outlet, w->partitions, w->partition_count);
 	if (is_clean && !w->closing) {
@@ -309,9 +345,28 @@ static void serve_signals(struct worker *w)
 		continue_stop(w);
 }
 
+/* ---- what is said of single handoffs ---- */
+
+enum log_level worker_complaint_level(struct worker *w)
+{
+	if (w->complaints++ == 0)
+		w->complaints_since = w->now.mono;
+	return w->complaints <= COMPLAINTS_MAX ? LOG_WARN : LOG_DEBUG;
+}
+
+static void sum_up_complaints(struct worker *w)
+{
+	if (w->complaints == 0 || w->now.mono - w->complaints_since < USEC_PER_SEC)
+		return;
+	if (w->complaints > COMPLAINTS_MAX)
+		log_write(LOG_WARN, LOG_NOBODY, "%zu more handoffs ended in trouble; their outcomes tell",
+			  w->complaints - COMPLAINTS_MAX);
+	w->complaints = 0;
+}
+
 /* ---- the loop ---- */
 
-/* A loop that stood still (SIGSTOP, a paused machine) may have been expelled from the group without knowing it. */
+/* A process that stood still (SIGSTOP, a paused machine) may have been expelled from the group without knowing it. */
 static void notice_gap(struct worker *w, usec_t before)
 {
 	if (w->now.mono - before < SESSION_TIMEOUT_MS * USEC_PER_MSEC / 2 || w->partition_count == 0)
@@ -321,6 +376,13 @@ static void notice_gap(struct worker *w, usec_t before)
 		  (long long)((w->now.mono - before) / USEC_PER_MSEC));
 	w->unproven = true;
 	outlet_prove(w->outlet);
+}
+
+void worker_read_clock(struct worker *w)
+{
+	const usec_t before = w->now.mono;
+	w->now = clock_read();
+	notice_gap(w, before);
 }
 
 static usec_t sooner(usec_t a, usec_t b)
@@ -356,16 +418,15 @@ static void serve_tenants(struct worker *w)
 	}
 }
 
-static void worker_turn(struct worker *w)
+void worker_turn(struct worker *w)
 {
-	const usec_t before = w->now.mono;
 	loop_once(w->loop, wait_of(w));
-	w->now = clock_read(); /* the one clock read of this turn */
-	notice_gap(w, before);
+	worker_read_clock(w); /* the one clock read of this turn, but for the replies' own */
 
 	serve_signals(w);
 	hear_topology(w);
 	hear_outlet(w);
+	watch_producer(w);
 	rebalance_serve(w);
 	serve_tenants(w);
 	intake_read(w);
@@ -376,6 +437,7 @@ static void worker_turn(struct worker *w)
 	outlet_run(w->outlet, w->partitions, w->partition_count, w->now.mono, w->stopping || w->leaving != LEAVING_NOT);
 	rebalance_continue(w);
 	admin_run(w->admin);
+	sum_up_complaints(w);
 }
 
 int worker_run(struct worker *w)

@@ -67,9 +67,10 @@ struct worker {
 
 	struct partition **partitions; /* the present assignment, in its order */
 	size_t partition_count;
-	size_t read_from;       /* where the next round of reading begins */
-	size_t job_memory;      /* of all jobs */
-	size_t orphans;         /* jobs whose call is still open although their partition has left */
+	size_t read_from;    /* where the next round of reading begins */
+	size_t job_memory;   /* of all jobs */
+	struct job *orphans; /* jobs whose call is still open although their partition has left */
+	size_t orphan_count;
 	struct job *unreported; /* ended, but there was no memory to say so */
 
 	bool more_to_read;          /* the last round stopped before everything at hand was taken */
@@ -79,7 +80,8 @@ struct worker {
 	char topics_trouble[256];
 	bool subscribed;
 	bool joined;   /* an assignment came (an empty one counts) */
-	bool unproven; /* the loop stood still: nothing starts until a commit shows that we own what we hold */
+	bool unproven; /* the process stood still, or the group refused our offsets: no call is begun, not even in the
+			  middle of a handoff, until a commit or an assignment shows that we own what we hold */
 	enum worker_leaving leaving;
 	usec_t leave_by; /* of LEAVING_REVOKED: open calls are given up then */
 	bool stopping;
@@ -87,6 +89,11 @@ struct worker {
 	usec_t stop_by;
 	bool closing; /* the consumer is leaving the group */
 	bool brokers_down;
+	usec_t watch_at; /* when the producer is looked after again */
+	usec_t batch_quiet_until;
+	bool producer_stuck; /* when it was looked after last */
+	usec_t complaints_since;
+	size_t complaints;
 	bool finished;
 	int exit_code;
 };
@@ -96,6 +103,8 @@ int worker_init(struct worker *w, const struct settings *settings, struct worker
 		struct fault *fault) MUST_CHECK;
 /* Turns the loop until it is told to stop. The process's exit code. */
 int worker_run(struct worker *w);
+/* One turn. */
+void worker_turn(struct worker *w);
 void worker_fini(struct worker *w);
 /* Ends the process's life for a reason the operator must see. */
 void worker_fail(struct worker *w, const char *format, ...) PRINTF_LIKE(2, 3);
@@ -118,8 +127,8 @@ usec_t dispatch_wait(const struct worker *w);
 void dispatch_finish(struct worker *w, struct job *job);
 /* Puts a job into its tenant's roster. */
 void dispatch_enqueue(struct worker *w, struct job *job);
-/* Gives up every open call and everything held, and parks it with its progress. */
-void dispatch_abandon_all(struct worker *w);
+/* Gives up everything held, and with `calls` every open call, too: it is parked with its progress. */
+void dispatch_abandon(struct worker *w, bool calls);
 /* Jobs between their first call and their end: running or held. */
 size_t dispatch_busy(const struct worker *w);
 void dispatch_report_again(struct worker *w);
@@ -127,6 +136,8 @@ void dispatch_report_again(struct worker *w);
 void dispatch_cancel(struct worker *w, struct job *job);
 /* Forgets a job without any record of it: its partition has left. Open calls run on as orphans. */
 void dispatch_orphan(struct worker *w, struct job *job);
+/* Gives up their calls. */
+void dispatch_free_orphans(struct worker *w);
 
 /* report.c: hands the job's end to the outlet; false when there is no memory to say it with (nothing was changed). */
 bool report_job(struct worker *w, struct job *job);
@@ -154,8 +165,12 @@ struct admin *admin_free(struct admin *admin);
 void admin_run(struct admin *admin);
 usec_t admin_wait(const struct admin *admin);
 
+/* Sets w->now, and stops dispatch when the process stood still since the last time. */
+void worker_read_clock(struct worker *w);
 /* This worker's share of each tenant's rate, after an assignment. */
 void worker_share_rate(struct worker *w);
 uint64_t worker_random(struct worker *w);
+/* The level of a line about one handoff's trouble: thousands may end within a second when a tenant is down. */
+enum log_level worker_complaint_level(struct worker *w);
 
 #endif

@@ -180,6 +180,50 @@ static void test_cancel(void **state)
 	handoff_fini(&h);
 }
 
+/* The caller hung up while a call was open, and that call did not lead to the next one. A retry record does not say
+ * that a cancel was asked for, so whoever is not told here would be transferred after all. */
+static void test_cancel_while_a_call_is_open(void **state)
+{
+	static const struct {
+		enum stage open;
+		int status; /* of the reply; 0: surely not sent */
+		enum handoff_order_kind order;
+		enum status ends;
+	} cases[] = {
+		{ STAGE_FETCH, 409, ORDER_FINISH, STATUS_CANCELLED },
+		{ STAGE_FETCH, 503, ORDER_FINISH, STATUS_CANCELLED },
+		{ STAGE_UPDATE, 429, ORDER_FINISH, STATUS_CANCELLED },
+		{ STAGE_UPDATE, 401, ORDER_FINISH, STATUS_CANCELLED },
+		{ STAGE_UPDATE, 0, ORDER_FINISH, STATUS_CANCELLED },
+		{ STAGE_TRIGGER, 429, ORDER_FINISH, STATUS_CANCELLED },
+		{ STAGE_TRIGGER, 0, ORDER_FINISH, STATUS_CANCELLED },
+		/* It may have been executed: it goes on. */
+		{ STAGE_TRIGGER, 500, ORDER_PARK, STATUS_COUNT },
+		{ STAGE_TRIGGER, 408, ORDER_PARK, STATUS_COUNT },
+	};
+	const struct history history = fresh();
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct handoff h;
+		bring_to(&h, cases[i].open, &history);
+		assert_int_equal(feed_kind(&h, HANDOFF_CANCEL).kind, ORDER_NOTHING);
+		struct reply_facts facts = http(cases[i].status, "");
+		facts.complete = facts.sent = cases[i].status != 0;
+		const struct handoff_order order = answer(&h, facts, "");
+		if (order.kind != cases[i].order)
+			fail_msg("case %zu: order %d", i, (int)order.kind);
+		if (order.kind == ORDER_FINISH)
+			assert_int_equal(h.status, cases[i].ends);
+		handoff_fini(&h);
+	}
+	struct handoff h;
+	bring_to(&h, STAGE_UPDATE, &history);
+	feed_kind(&h, HANDOFF_CANCEL);
+	assert_int_equal(feed_kind(&h, HANDOFF_ABANDON).kind, ORDER_FINISH);
+	assert_int_equal(h.status, STATUS_CANCELLED);
+	handoff_fini(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,6 +236,7 @@ int main(void)
 		cmocka_unit_test(test_abandon),
 		cmocka_unit_test(test_held),
 		cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_cancel_while_a_call_is_open),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
