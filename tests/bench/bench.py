@@ -13,7 +13,8 @@ import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 # pylint: disable=wrong-import-position
-from lib import PROJECT, Kafka, Process, Sandbox, Topics, Worker, binary, produce, request, script, wait_until  # noqa: E402
+from lib import (PROJECT, Kafka, Process, Sandbox, Topics, Worker, binary, produce, request, script,  # noqa: E402
+                 wait_until)
 from lib.kafka import create_topics  # noqa: E402
 
 PARTITIONS = 8
@@ -84,8 +85,9 @@ def measure(options, folder):
     seconds, cpu = flood(worker, topics, options.count)
     worker.stop_clean()
     unit = cpu / options.count * 1e6
-    print(f"{options.count} handoffs, {options.in_flight} in flight, Cognigy answering after {options.latency_ms} ms, on "
-          f"{'Apache Kafka' if options.apache_kafka else 'the sandbox'}, {os.cpu_count()} cores")
+    place = "Apache Kafka" if options.apache_kafka else "the sandbox"
+    print(f"{options.count} handoffs, {options.in_flight} in flight, Cognigy answering after {options.latency_ms} ms, "
+          f"on {place}, {os.cpu_count()} cores")
     print(f"worker:    {unit:8.0f} us CPU per handoff   {options.count / seconds:8.0f} handoffs/s")
     bare = yardstick(simulator, options)
     print(f"yardstick: {bare:8.0f} us CPU per handoff   the worker needs {unit / bare:.2f} times that")
