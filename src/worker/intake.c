@@ -174,6 +174,8 @@ static bool read_some(struct worker *w, size_t index)
 	struct partition *p = w->partitions[index];
 	for (int i = 0; i < READ_AT_ONCE; i++) {
 		struct kafka_read read;
+		if (memory_is_full(w))
+			return true;
 		if (!partition_has_room(p, (size_t)w->settings->worker.window)) {
 			p->read_to_end = true; /* as far as there is room: what is due may not wait for more */
 			if (!spill_make_room(w, p))
