@@ -55,11 +55,11 @@ static struct verdict verdict_of_trouble(const struct reply_facts *facts)
 {
 	if (!facts->sent)
 		return down;
+	if (facts->status >= 300)
+		return verdict_of_status(facts->stage, facts->status);
 	if (facts->timed_out || facts->status < 200)
 		return ambiguous;
-	if (facts->status < 300)
-		return verdict_of_garbage(facts->stage);
-	return verdict_of_status(facts->stage, facts->status);
+	return verdict_of_garbage(facts->stage);
 }
 
 static void settle(struct reply *ret, struct verdict verdict)
@@ -173,12 +173,14 @@ void reply_read(const struct reply_facts *facts, const struct session_reader *re
 		read_success(facts, reader, ret);
 	} else if (facts->complete) {
 		settle(ret, verdict_of_status(facts->stage, facts->status));
-		ret->retry_after_ms = retry_after_ms(facts->retry_after, facts->date, now_ms);
 		read_error(facts, ret);
 	} else {
 		settle(ret, verdict_of_trouble(facts));
 		read_trouble(facts, ret);
 	}
+	/* What it asked for holds although its body never came. */
+	if (!is_success)
+		ret->retry_after_ms = retry_after_ms(facts->retry_after, facts->date, now_ms);
 	if (ret->kind != FAULT_NONE)
 		ret->body = facts->body;
 }

@@ -1,5 +1,5 @@
-"""The Kafka doors (src/doors/kafka_*.c) on Apache Kafka: the programs tests/component/test_kafka_{apache,transactions}.c
-do the work, here they get their brokers, also such as are killed under them."""
+"""The Kafka doors (src/doors/kafka_*.c) on Apache Kafka: the programs tests/component/test_kafka_{apache,
+transactions,failover}.c do the work, here they get their brokers, also such as are killed under them."""
 import os
 import shlex
 
@@ -38,7 +38,7 @@ def test_batches_survive_their_brokers(folder, brokers, pattern):
         control = folder / "control"
         control.write_text(f'#!/bin/sh\nexec {shlex.quote(script("kafka"))} "$@" --dir {shlex.quote(str(directory))}\n')
         control.chmod(0o755)
-        said = run("transactions", folder, bootstrap, pattern, 300, HANDOFF_KAFKA_CTL=str(control),
+        said = run("failover", folder, bootstrap, pattern, 300, HANDOFF_KAFKA_CTL=str(control),
                    HANDOFF_KAFKA_BROKERS=str(brokers))
         assert "SKIPPED" not in said and "batches:" in said
     finally:

@@ -1,0 +1,306 @@
+/* dispatch and intake: what waits starts when it may and ends when it must, whatever the tenant does, and what is read
+ * is bounded without anything standing still. */
+#include "component/worker_world.h"
+
+static void serve_all(int turns)
+{
+	world.serves = true;
+	for (int i = 0; i < turns; i++)
+		turn(USEC_PER_MSEC);
+	world.serves = false;
+}
+
+static void test_main_path(void **state)
+{
+	(void)state;
+	begin_work();
+	request("h", "s", 60000);
+	bring_to(STAGE_TRIGGER);
+	serve(open_call(STAGE_TRIGGER));
+	turn(0);
+	turn(100 * USEC_PER_MSEC);
+	assert_string_equal(end_of("outcomes", "h")->status, "completed");
+}
+
+/* ---- memory and windows ---- */
+
+/* A backlog of retries larger than the memory: the partition's end is out of reach until some of them have run. */
+static void test_memory_full_of_parked_retries(void **state)
+{
+	(void)state;
+	world.settings.worker.memory_mb = 1;
+	world.serves = true;
+	say_topics_fit();
+	assign();
+	for (int i = 0; i < 100; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "h%d", i);
+		retry(id, id, 10000, 50000);
+	}
+	put_end(RETRY);
+	turns_within(5 * USEC_PER_SEC);
+	assert_true(world.worker.job_memory >= (1 << 20));
+	assert_false(world.worker.partitions[RETRY]->read_to_end);
+	turns_within(20 * USEC_PER_SEC);
+	for (int i = 0; i < 100; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "h%d", i);
+		if (!end_of("outcomes", id))
+			fail_msg("%s stands still", id);
+	}
+}
+
+/* One handoff pins the base while a million offsets pass, or retention takes what lies between. */
+static void test_record_far_beyond_the_base(void **state)
+{
+	(void)state;
+	begin_work();
+	request("pins", "s-1", 600000);
+	turn(0);
+	*next_read(REQUESTS) = (struct kafka_read){ .kind = KAFKA_READ_RESET };
+	world.next_offset[REQUESTS] = 5000000;
+	request("far", "s-2", 600000);
+	request("behind", "s-3", 600000);
+	turn(0);
+	assert_false(world.worker.finished);
+	assert_int_equal(world.in_flight, 1); /* it waits, and so does what stands behind it */
+	for (enum stage at = STAGE_FETCH; at <= STAGE_TRIGGER; at++) {
+		serve(open_call(at));
+		turn(0);
+	}
+	turn(USEC_PER_SEC);
+	serve_all(10);
+	turn(USEC_PER_SEC);
+	turn(0);
+	assert_string_equal(end_of("outcomes", "far")->status, "completed");
+	assert_string_equal(end_of("outcomes", "behind")->status, "completed");
+	assert_int_equal(offsets_base(world.worker.partitions[REQUESTS]->offsets), 5000002);
+}
+
+/* Its place in memory goes with its partition. */
+static void test_record_far_beyond_the_base_and_lost(void **state)
+{
+	(void)state;
+	begin_work();
+	request("pins", "s-1", 600000);
+	turn(0);
+	world.next_offset[REQUESTS] = 5000000;
+	request("far", "s-2", 600000);
+	turn(0);
+	event(KAFKA_LOST);
+	turn(0);
+	assert_int_equal(world.released, 1);
+}
+
+/* ---- the tenant ---- */
+
+static void test_deadline_without_a_token(void **state)
+{
+	(void)state;
+	begin_work();
+	token_cache_refuse(world.worker.tenants[0].token, 1);
+	request("h", "s", 3000);
+	turns_within(2 * USEC_PER_SEC);
+	assert_null(end_of("outcomes", "h"));
+	assert_true(turns_within(3 * USEC_PER_SEC) < 100);
+	assert_string_equal(end_of("outcomes", "h")->reason, "deadline.passed");
+	assert_int_equal(world.in_flight, 1); /* the login that nobody answers */
+}
+
+static void test_deadline_while_held(void **state)
+{
+	(void)state;
+	begin_work();
+	request("held", "s", 30000);
+	bring_to(STAGE_UPDATE);
+	struct tenant *t = &world.worker.tenants[0];
+	gate_close(&t->gate, world.now + 10 * USEC_PER_SEC, world.now, 1);
+	serve(open_call(STAGE_UPDATE));
+	turn(0);
+	assert_int_equal(dispatch_busy(&world.worker), 1);
+	gate_close(&t->gate, world.now + 60 * USEC_PER_SEC, world.now, 1);
+	turn(0);
+	turn(100 * USEC_PER_MSEC);
+	/* Told as soon as it is certain, and its session is free. */
+	assert_string_equal(end_of("outcomes", "held")->reason, "deadline.unreachable");
+	assert_int_equal(dispatch_busy(&world.worker), 0);
+}
+
+static void test_breaker_gate_and_held(void **state)
+{
+	(void)state;
+	begin_work();
+	struct tenant *t = &world.worker.tenants[0];
+	char id[16];
+	for (int i = 0; i < 8; i++) {
+		snprintf(id, sizeof(id), "h%d", i);
+		request(id, id, 600000);
+	}
+	turn(0);
+	for (int i = 0; i < 20 && t->breaker.state == BREAKER_CLOSED; i++) {
+		for (size_t c = 0; c < CALLS_MAX; c++)
+			if (world.calls[c].open)
+				answer(&world.calls[c], 0, "");
+		turn(USEC_PER_MSEC);
+	}
+	assert_int_equal(t->breaker.state, BREAKER_OPEN);
+	assert_int_equal(world.in_flight, 0);
+	assert_true(turns_within(4 * USEC_PER_SEC) < 40); /* nobody spins before its time */
+	turn(2 * USEC_PER_SEC);
+	assert_int_equal(world.in_flight, 1);    /* one real request tries */
+	answer(open_call(STAGE_FETCH), 429, ""); /* neither success nor failure: another may, once the gate is open */
+	turn(0);
+	assert_int_equal(world.in_flight, 0);
+	assert_true(gate_is_closed(&t->gate, world.now));
+	turn(3 * USEC_PER_SEC);
+	assert_int_equal(world.in_flight, 1);
+	serve_all(5);
+	assert_int_equal(t->breaker.state, BREAKER_CLOSED);
+	world.serves = true;
+	turns_within(30 * USEC_PER_SEC);
+	for (int i = 0; i < 8; i++) {
+		snprintf(id, sizeof(id), "h%d", i);
+		assert_true(end_of("outcomes", id) || end_of("retry", id));
+	}
+}
+
+/* The probe's partition leaves while it is open, or its call is given up: the breaker is not half-open for ever. */
+static void test_probe_that_is_given_up(void **state)
+{
+	(void)state;
+	begin_work();
+	struct tenant *t = &world.worker.tenants[0];
+	t->breaker.state = BREAKER_OPEN;
+	t->breaker.retry_at = world.now;
+	request("probe", "s-1", 600000);
+	turn(0);
+	assert_int_equal(t->breaker.state, BREAKER_HALF_OPEN);
+	event(KAFKA_REVOKED);
+	turn(0);
+	turns_within(6 * USEC_PER_SEC);
+	assert_int_equal(world.released, 1);
+	assert_int_equal(t->breaker.state, BREAKER_OPEN);
+	assert_true(breaker_allows(&t->breaker, world.now));
+}
+
+/* The token is refused in the middle of an attempt: one login, the same call again. */
+static void test_token_refused(void **state)
+{
+	(void)state;
+	begin_work();
+	request("h", "s", 600000);
+	bring_to(STAGE_TRIGGER);
+	answer(open_call(STAGE_TRIGGER), 401, "");
+	turn(0);
+	turn(0);
+	serve(open_call(STAGE_LOGIN));
+	turn(0);
+	serve(open_call(STAGE_TRIGGER));
+	turn(0);
+	turn(USEC_PER_SEC);
+	assert_string_equal(end_of("outcomes", "h")->status, "completed");
+}
+
+/* ---- cancels ---- */
+
+static const char cancel[] = "{\"type\":\"cancel\",\"sessionId\":\"s\"}";
+
+static void test_cancel_while_the_session_is_found_locked(void **state)
+{
+	(void)state;
+	begin_work();
+	request("h", "s", 600000);
+	turn(0);
+	put(REQUESTS, cancel, NULL);
+	turn(0);
+	answer(open_call(STAGE_FETCH), 409, "");
+	turn(0);
+	turn(USEC_PER_SEC);
+	assert_null(end_of("retry", "h")); /* a retry would not know of the cancel any more */
+	assert_string_equal(end_of("outcomes", "h")->status, "cancelled");
+}
+
+static void test_cancel_that_came_first(void **state)
+{
+	(void)state;
+	begin_work();
+	put(REQUESTS, cancel, NULL);
+	turn(0);
+	turn(USEC_PER_SEC);
+	turn(0);
+	assert_int_equal(world.end_count, 1); /* kept in the retry topic */
+	assert_string_equal(world.ends[0].topic, "retry");
+	put(RETRY, cancel, (const char *const[]){ HDR_ATTEMPT, "1", NULL });
+	turn(0);
+	assert_int_equal(world.worker.partitions[RETRY]->cancels, 1);
+	request("h", "s", 600000);
+	turn(0);
+	turn(USEC_PER_SEC);
+	assert_string_equal(end_of("outcomes", "h")->status, "cancelled");
+	assert_int_equal(world.worker.partitions[RETRY]->cancels, 0);
+	request("next", "s", 600000); /* it is used up */
+	turn(0);
+	(void)open_call(STAGE_FETCH);
+}
+
+static void test_same_record_again_is_no_duplicate(void **state)
+{
+	(void)state;
+	begin_work();
+	request("h", "s", 600000);
+	request("h", "s", 600000);
+	serve_all(6);
+	turn(USEC_PER_SEC);
+	turn(0);
+	size_t duplicates = 0, completed = 0;
+	for (size_t i = 0; i < world.end_count; i++) {
+		duplicates += strcmp(world.ends[i].reason, "request.duplicate") == 0;
+		completed += strcmp(world.ends[i].status, "completed") == 0;
+	}
+	assert_int_equal(duplicates, 1);
+	assert_int_equal(completed, 1);
+	event(KAFKA_LOST);
+	turn(0);
+	world.end_count = 0;
+	world.next_offset[REQUESTS] = 0;
+	assign();
+	turn(0);
+	request("h", "s", 600000); /* offset 0 once more */
+	serve_all(6);
+	turn(USEC_PER_SEC);
+	turn(0);
+	assert_string_equal(end_of("outcomes", "h")->status, "completed");
+}
+
+/* ---- the log ---- */
+
+static void test_the_log_is_not_flooded(void **state)
+{
+	size_t warnings = 0;
+	(void)state;
+	for (int i = 0; i < 1000; i++)
+		warnings += worker_complaint_level(&world.worker) == LOG_WARN;
+	assert_true(warnings > 0 && warnings < 100);
+	turn(USEC_PER_SEC);
+	assert_int_equal(worker_complaint_level(&world.worker), LOG_WARN);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_main_path),
+		TEST(test_memory_full_of_parked_retries),
+		TEST(test_record_far_beyond_the_base),
+		TEST(test_record_far_beyond_the_base_and_lost),
+		TEST(test_deadline_without_a_token),
+		TEST(test_deadline_while_held),
+		TEST(test_breaker_gate_and_held),
+		TEST(test_probe_that_is_given_up),
+		TEST(test_token_refused),
+		TEST(test_cancel_while_the_session_is_found_locked),
+		TEST(test_cancel_that_came_first),
+		TEST(test_same_record_again_is_no_duplicate),
+		TEST(test_the_log_is_not_flooded),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

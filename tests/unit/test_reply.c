@@ -1,0 +1,243 @@
+/* reply: the contract's table "What a reply leads to", row by row */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "rules/reply.h"
+
+#define NOW_MS INT64_C(1763978400000) /* Mon, 24 Nov 2025 10:00:00 GMT */
+
+static struct reply read_facts(struct reply_facts facts)
+{
+	static const struct history history = { .attempt = 1, .origin = { .topic = "t" } };
+	static const struct session_reader reader = {
+		.handoff_id = "h-1", .history = &history, .queue_id = "q", .marker_variable = "m"
+	};
+	struct reply reply;
+	if (!facts.trouble)
+		facts.trouble = "";
+	reply_read(&facts, &reader, NOW_MS, &reply);
+	return reply;
+}
+
+static struct reply read_status(enum stage stage, int status, const char *body)
+{
+	return read_facts((struct reply_facts){
+		.stage = stage, .complete = true, .sent = true, .status = status, .body = span_of(body) });
+}
+
+/* Every row with what it means at fetch, update and trigger. */
+static void test_status(void **state)
+{
+	static const struct {
+		int status;
+		enum fault_class kind;
+		enum reason reason;
+		enum budget budget;
+	} cases[] = {
+		{ 301, FAULT_PERMANENT, REASON_UPSTREAM_REJECTED, BUDGET_COUNT },
+		{ 304, FAULT_PERMANENT, REASON_UPSTREAM_REJECTED, BUDGET_COUNT },
+		{ 400, FAULT_PERMANENT, REASON_UPSTREAM_REJECTED, BUDGET_COUNT },
+		{ 401, FAULT_AUTH, REASON_AUTH_REJECTED, BUDGET_COUNT },
+		{ 403, FAULT_AUTH, REASON_AUTH_FORBIDDEN, BUDGET_COUNT },
+		{ 408, FAULT_AMBIGUOUS, REASON_TIMEOUT, BUDGET_TIMEOUT },
+		{ 409, FAULT_LOCKED, REASON_LOCKED, BUDGET_LOCKED },
+		{ 412, FAULT_LOCKED, REASON_LOCKED, BUDGET_LOCKED },
+		{ 422, FAULT_PERMANENT, REASON_UPSTREAM_REJECTED, BUDGET_COUNT },
+		{ 423, FAULT_LOCKED, REASON_LOCKED, BUDGET_LOCKED },
+		{ 425, FAULT_AMBIGUOUS, REASON_TIMEOUT, BUDGET_TIMEOUT },
+		{ 429, FAULT_RATE_LIMITED, REASON_RATE_LIMITED, BUDGET_RATE_LIMITED },
+		{ 500, FAULT_SERVER, REASON_SERVER_ERROR, BUDGET_SERVER },
+		{ 503, FAULT_SERVER, REASON_SERVER_ERROR, BUDGET_SERVER },
+		{ 599, FAULT_SERVER, REASON_SERVER_ERROR, BUDGET_SERVER },
+		{ 600, FAULT_PERMANENT, REASON_UPSTREAM_REJECTED, BUDGET_COUNT },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		for (enum stage stage = STAGE_FETCH; stage <= STAGE_TRIGGER; stage++) {
+			const struct reply reply = read_status(stage, cases[i].status, "");
+			if (reply.kind != cases[i].kind || reply.reason != cases[i].reason ||
+			    reply.budget != cases[i].budget || reply.http_status != cases[i].status)
+				fail_msg("%d at stage %d: class %d, reason %d", cases[i].status, (int)stage,
+					 (int)reply.kind, (int)reply.reason);
+		}
+}
+
+/* The session is gone where a session was asked for; a flow that is not found is a rejection. */
+static void test_not_found(void **state)
+{
+	static const int statuses[] = { 404, 410 };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(statuses); i++) {
+		assert_int_equal(read_status(STAGE_FETCH, statuses[i], "").reason, REASON_NOT_FOUND);
+		assert_int_equal(read_status(STAGE_UPDATE, statuses[i], "").reason, REASON_NOT_FOUND);
+		assert_int_equal(read_status(STAGE_TRIGGER, statuses[i], "").reason, REASON_UPSTREAM_REJECTED);
+	}
+}
+
+/* Any 2xx; what its body must be differs by stage. */
+static void test_success(void **state)
+{
+	static const struct {
+		const char *body;
+		enum fault_class kinds[STAGE_COUNT]; /* by stage; that of the login is not used */
+	} cases[] = {
+		{ "{}", { FAULT_NONE, FAULT_NONE, FAULT_NONE, FAULT_NONE } },
+		{ "", { FAULT_NONE, FAULT_BAD_RESPONSE, FAULT_NONE, FAULT_NONE } },
+		{ "[]", { FAULT_NONE, FAULT_BAD_RESPONSE, FAULT_AMBIGUOUS, FAULT_AMBIGUOUS } },
+		{ "{\"a\":", { FAULT_NONE, FAULT_BAD_RESPONSE, FAULT_AMBIGUOUS, FAULT_AMBIGUOUS } },
+		{ "<html>", { FAULT_NONE, FAULT_BAD_RESPONSE, FAULT_AMBIGUOUS, FAULT_AMBIGUOUS } },
+	};
+	static const int statuses[] = { 200, 201, 204, 299 };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		for (enum stage stage = STAGE_FETCH; stage <= STAGE_TRIGGER; stage++)
+			for (size_t s = 0; s < ARRAY_SIZE(statuses); s++) {
+				const struct reply reply = read_status(stage, statuses[s], cases[i].body);
+				if (reply.kind != cases[i].kinds[stage])
+					fail_msg("%d %s at stage %d: class %d", statuses[s], cases[i].body, (int)stage,
+						 (int)reply.kind);
+				if (reply.kind == FAULT_BAD_RESPONSE)
+					assert_int_equal(reply.budget, BUDGET_SERVER);
+				if (reply.kind == FAULT_AMBIGUOUS)
+					assert_int_equal(reply.budget, BUDGET_TIMEOUT);
+			}
+}
+
+/* A 2xx that says in words that the transfer failed. */
+static void test_refused_in_words(void **state)
+{
+	static const struct {
+		enum stage stage;
+		const char *body;
+		bool refused;
+	} cases[] = {
+		{ STAGE_UPDATE, "{\"telephony\":{\"status\":\"failed\"}}", true },
+		{ STAGE_UPDATE, "{\"telephony\":{\"status\":\"error\"}}", true },
+		{ STAGE_UPDATE, "{\"telephony\":{\"status\":\"rejected\"}}", true },
+		{ STAGE_UPDATE, "{\"telephony\":{\"status\":\"transferring\"}}", false },
+		{ STAGE_UPDATE, "{\"status\":\"failed\"}", false }, /* that of the session, not of its telephony */
+		{ STAGE_TRIGGER, "{\"status\":\"failed\"}", true },
+		{ STAGE_TRIGGER, "{\"status\":\"error\"}", true },
+		{ STAGE_TRIGGER, "{\"status\":\"rejected\"}", true },
+		{ STAGE_TRIGGER, "{\"status\":\"completed\",\"result\":{\"mediaStreamStatus\":\"failed\"}}", true },
+		{ STAGE_TRIGGER, "{\"status\":\"completed\",\"result\":{\"mediaStreamStatus\":\"disconnected\"}}",
+		  true },
+		{ STAGE_TRIGGER, "{\"status\":\"completed\",\"result\":{\"mediaStreamStatus\":\"rejected\"}}", true },
+		{ STAGE_TRIGGER, "{\"status\":\"completed\",\"result\":{\"mediaStreamStatus\":\"bridged\"}}", false },
+		{ STAGE_TRIGGER, "{\"status\":\"accepted\"}", false },
+		{ STAGE_FETCH, "{\"status\":\"failed\"}", false },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct reply reply = read_status(cases[i].stage, 200, cases[i].body);
+		if ((reply.kind == FAULT_PERMANENT) != cases[i].refused)
+			fail_msg("%s", cases[i].body);
+		if (cases[i].refused)
+			assert_int_equal(reply.reason, REASON_TRANSFER_REJECTED);
+	}
+}
+
+/* No complete reply. */
+static void test_trouble(void **state)
+{
+	static const struct {
+		bool sent, timed_out;
+		int status;
+		enum stage stage;
+		enum fault_class kind;
+		const char *code;
+	} cases[] = {
+		{ false, false, 0, STAGE_TRIGGER, FAULT_DEPENDENCY_DOWN, "NOT_SENT" },
+		{ false, true, 0, STAGE_FETCH, FAULT_DEPENDENCY_DOWN, "NOT_SENT" },
+		{ true, true, 0, STAGE_FETCH, FAULT_AMBIGUOUS, "NO_REPLY_IN_TIME" },
+		{ true, false, 0, STAGE_UPDATE, FAULT_AMBIGUOUS, "CONNECTION_BROKEN" },
+		/* The status came, its body did not. */
+		{ true, false, 200, STAGE_FETCH, FAULT_BAD_RESPONSE, "CONNECTION_BROKEN" },
+		{ true, false, 200, STAGE_TRIGGER, FAULT_AMBIGUOUS, "CONNECTION_BROKEN" },
+		{ true, false, 503, STAGE_TRIGGER, FAULT_SERVER, "CONNECTION_BROKEN" },
+		{ true, false, 404, STAGE_FETCH, FAULT_PERMANENT, "CONNECTION_BROKEN" },
+		{ true, true, 200, STAGE_TRIGGER, FAULT_AMBIGUOUS, "NO_REPLY_IN_TIME" },
+		{ true, true, 429, STAGE_TRIGGER, FAULT_RATE_LIMITED, "NO_REPLY_IN_TIME" },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct reply reply = read_facts((struct reply_facts){ .stage = cases[i].stage,
+									    .sent = cases[i].sent,
+									    .timed_out = cases[i].timed_out,
+									    .status = cases[i].status,
+									    .trouble = "how it went" });
+		if (reply.kind != cases[i].kind || strcmp(reply.code, cases[i].code) != 0)
+			fail_msg("case %zu: class %d, code %s", i, (int)reply.kind, reply.code);
+		assert_string_equal(reply.message, "how it went");
+		if (reply.kind == FAULT_DEPENDENCY_DOWN)
+			assert_int_equal(reply.budget, BUDGET_COUNT); /* not the request's fault */
+	}
+}
+
+static void test_retry_after(void **state)
+{
+	(void)state;
+	struct reply_facts facts = { .stage = STAGE_FETCH, .complete = true, .sent = true, .status = 429 };
+	assert_int_equal(read_facts(facts).retry_after_ms, -1);
+	facts.retry_after = SPAN("7");
+	assert_int_equal(read_facts(facts).retry_after_ms, 7000);
+	facts.retry_after = SPAN("soon");
+	assert_int_equal(read_facts(facts).retry_after_ms, -1);
+	facts.retry_after = SPAN("Mon, 24 Nov 2025 11:00:30 GMT");
+	facts.date = SPAN("Mon, 24 Nov 2025 11:00:00 GMT"); /* their clock is an hour ahead of ours */
+	assert_int_equal(read_facts(facts).retry_after_ms, 30000);
+	facts.status = 503; /* not only a 429 may ask for patience */
+	assert_int_equal(read_facts(facts).retry_after_ms, 30000);
+	facts.complete = false;
+	facts.status = 429;
+	assert_int_equal(read_facts(facts).kind, FAULT_RATE_LIMITED);
+	assert_int_equal(read_facts(facts).retry_after_ms, 30000); /* its body was cut, its headers were not */
+}
+
+/* The error's own words, in the shapes that connectors use. */
+static void test_error_words(void **state)
+{
+	static const struct {
+		const char *body;
+		const char *code;
+		const char *message;
+	} cases[] = {
+		{ "{\"error\":{\"code\":\"E1\",\"message\":\"m\"}}", "E1", "m" },
+		{ "{\"code\":\"E2\",\"message\":\"m\"}", "E2", "m" },
+		{ "{\"title\":\"t\",\"detail\":\"d\"}", "HTTP_500", "d" },
+		{ "{\"title\":\"t\"}", "HTTP_500", "t" },
+		{ "{\"error\":\"text\"}", "HTTP_500", "text" },
+		{ "{\"error\":{\"code\":7},\"message\":\"a\\nb\\u0007\"}", "HTTP_500", "a b " },
+		{ "no json", "HTTP_500", "the fetch call was answered with HTTP status 500" },
+		{ "", "HTTP_500", "the fetch call was answered with HTTP status 500" },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct reply reply = read_status(STAGE_FETCH, 500, cases[i].body);
+		assert_string_equal(reply.code, cases[i].code);
+		assert_string_equal(reply.message, cases[i].message);
+		assert_true(span_is(reply.body, cases[i].body)); /* whole, for the outcome */
+	}
+	char body[2048];
+	snprintf(body, sizeof(body), "{\"code\":\"%0200d\",\"message\":\"%01000d\"}", 0, 0);
+	const struct reply reply = read_status(STAGE_FETCH, 500, body);
+	assert_int_equal(strlen(reply.code), sizeof(reply.code) - 1);
+	assert_int_equal(strlen(reply.message), sizeof(reply.message) - 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_status),      cmocka_unit_test(test_not_found),
+		cmocka_unit_test(test_success),     cmocka_unit_test(test_refused_in_words),
+		cmocka_unit_test(test_trouble),     cmocka_unit_test(test_retry_after),
+		cmocka_unit_test(test_error_words),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
