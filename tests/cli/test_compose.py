@@ -5,7 +5,7 @@ import subprocess
 import pytest
 import yaml
 
-from lib import PROJECT, free_port, produce, read_all, create_topics, wait_until
+from lib import PROJECT, binary, create_topics, free_port, produce, read_all, wait_until
 from lib.process import Process
 
 DOCKERFILE = (PROJECT / "config" / "docker" / "Dockerfile").read_text()
@@ -77,3 +77,15 @@ def start_java(folder, properties, version):
     subprocess.run([*words, "kafka.tools.StorageTool", "format", "-t", "kQ6o5Dd4QzWZmJ0F1m2x3A", "-c", properties],
                    check=True, capture_output=True, timeout=60)
     return Process("java", [*words, "kafka.Kafka", properties], folder)
+
+
+def test_programs_take_that_environment_and_those_options(compose):
+    worker, simulator = compose["services"]["worker"], compose["services"]["simulator"]
+    done = subprocess.run([binary("handoffd"), "--print-config"], env=worker["environment"], capture_output=True,
+                          text=True, timeout=10, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "kafka:9092" in done.stdout and "sandbox-secret" not in done.stdout
+    assert simulator["command"][0] == "handoff-sandbox"
+    known = subprocess.run([binary("handoff-sandbox"), "--help"], capture_output=True, text=True, timeout=10,
+                           check=True).stdout
+    assert all(word in known for word in simulator["command"] if word.startswith("--"))
