@@ -74,10 +74,10 @@ kill_pid()
 	kill -KILL "$1" 2>/dev/null || true
 	wait_for 10 ended "$1" || warn "process $1 does not die"
 }
-# answers_200 PORT PATH: a GET on the loopback; a bare machine has no curl
+# answers_200 PORT PATH: a GET on the loopback; a bare machine has no curl. (cat: bash itself would write line by line.)
 answers_200()
 {
-	(exec 3<>"/dev/tcp/127.0.0.1/$1" && printf 'GET %s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' "$2" >&3 &&
+	(exec 3<>"/dev/tcp/127.0.0.1/$1" && printf 'GET %s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' "$2" | cat >&3 &&
 		read -r -t 5 line <&3 && [[ $line == HTTP/1.?\ 200\ * ]]) 2>/dev/null
 }
 listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#define MUST_CHECK                 __attribute__((warn_unused_result))
+#define MUST_CHECK              __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, first) __attribute__((format(printf, fmt, first)))
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

@@ -10,16 +10,18 @@ void connection_list(struct connection *connection, struct option options[CONNEC
 {
 	connection->properties.items = room;
 	options[0] = (struct option){
-		'b', "brokers", OPTION_TEXT, &connection->brokers, "HOST:PORT,...", "the brokers to ask first"
+		"brokers", "HOST:PORT,...", "the brokers to ask first", &connection->brokers, OPTION_TEXT, 'b'
 	};
-	options[1] = (struct option){ 'c',         "config",
-				      OPTION_TEXT, &connection->config,
-				      "FILE",      "the worker's own file: brokers, topics, security" };
-	options[2] = (struct option){ 'X',          "property",
-				      OPTION_TEXTS, &connection->properties,
-				      "KEY=VALUE",  "any librdkafka property; may be given again" };
-	options[3] = (struct option){ '\0', "json", OPTION_FLAG, &connection->json, NULL, "print JSON, for machines" };
-	options[4] = (struct option){ 'h', "help", OPTION_FLAG, &connection->help, NULL, "print this" };
+	options[1] = (struct option){
+		"config",    "FILE", "the worker's own file: brokers, topics, security", &connection->config,
+		OPTION_TEXT, 'c'
+	};
+	options[2] = (struct option){
+		"property",   "KEY=VALUE", "any librdkafka property; may be given again", &connection->properties,
+		OPTION_TEXTS, 'X'
+	};
+	options[3] = (struct option){ "json", NULL, "print JSON, for machines", &connection->json, OPTION_FLAG, '\0' };
+	options[4] = (struct option){ "help", NULL, "print this", &connection->help, OPTION_FLAG, 'h' };
 }
 
 /* Does a later item of `items` set the property of item `i`? */

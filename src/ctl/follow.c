@@ -32,13 +32,13 @@ static void list_options(struct follow *f, struct option options[OPTION_COUNT], 
 {
 	connection_list(&f->connection, options, room);
 	struct option *o = options + CONNECTION_OPTIONS;
-	*o++ = (struct option){ '\0', "id", OPTION_TEXT, &f->id, "ID", "only the outcomes of this handoffId" };
-	*o++ = (struct option){ '\0', "batch", OPTION_TEXT, &f->batch, "ID", "only the outcomes of this batch" };
-	*o++ = (struct option){ '\0', "status", OPTION_TEXT, &f->status, "S", "only outcomes of this status" };
-	*o++ = (struct option){ '\0', "count", OPTION_WHOLE, &f->count, "N", "end after N outcomes" };
-	*o++ = (struct option){ '\0', "timeout", OPTION_NUMBER, &f->timeout, "S", "end after S seconds" };
-	*o++ = (struct option){ '\0',           "from-start", OPTION_FLAG,
-				&f->from_start, NULL,         "begin with the oldest outcome instead of the next" };
+	*o++ = (struct option){ "id", "ID", "only the outcomes of this handoffId", &f->id, OPTION_TEXT, '\0' };
+	*o++ = (struct option){ "batch", "ID", "only the outcomes of this batch", &f->batch, OPTION_TEXT, '\0' };
+	*o++ = (struct option){ "status", "S", "only outcomes of this status", &f->status, OPTION_TEXT, '\0' };
+	*o++ = (struct option){ "count", "N", "end after N outcomes", &f->count, OPTION_WHOLE, '\0' };
+	*o++ = (struct option){ "timeout", "S", "end after S seconds", &f->timeout, OPTION_NUMBER, '\0' };
+	*o++ = (struct option){ "from-start",   NULL,        "begin with the oldest outcome instead of the next",
+				&f->from_start, OPTION_FLAG, '\0' };
 }
 
 static int print_help(const struct option *options)

@@ -28,12 +28,12 @@ struct option_texts {
 };
 
 struct option {
-	char letter;      /* '\0': only the long form */
-	const char *name; /* without the dashes */
-	enum option_kind kind;
-	void *target;
+	const char *name;     /* without the dashes */
 	const char *value;    /* what --help calls the value; NULL for a flag */
 	const char *sentence; /* for --help */
+	void *target;
+	enum option_kind kind;
+	char letter; /* '\0': only the long form */
 };
 
 /* Fills the targets of what is given. `argv[0]` is skipped; what is no option is moved to the front of `argv + 1`, and

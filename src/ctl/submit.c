@@ -49,23 +49,26 @@ static void list_options(struct submit *s, struct option options[OPTION_COUNT], 
 {
 	connection_list(&s->connection, options, room);
 	struct option *o = options + CONNECTION_OPTIONS;
-	*o++ = (struct option){ 't',       "topic", OPTION_TEXT,
-				&s->topic, "TOPIC", "where to (default: the last of kafka.requests)" };
-	*o++ = (struct option){ '\0',    "csv", OPTION_FLAG,
-				&s->csv, NULL,  "the file is CSV with a header line, not NDJSON" };
-	*o++ = (struct option){
-		'\0',         "batch", OPTION_TEXT,
-		&s->batch_id, "ID",    "handoffId ID-LINE and batchId ID where a line has none (default: a random one)"
-	};
-	*o++ = (struct option){ '\0', "rate", OPTION_NUMBER, &s->rate, "N", "send at most N a second" };
+	*o++ = (struct option){ "topic",   "TOPIC",     "where to (default: the last of kafka.requests)",
+				&s->topic, OPTION_TEXT, 't' };
+	*o++ = (struct option){ "csv",   NULL,        "the file is CSV with a header line, not NDJSON",
+				&s->csv, OPTION_FLAG, '\0' };
+	*o++ = (struct option){ "batch",
+				"ID",
+				"handoffId ID-LINE and batchId ID where a line has none (default: a random one)",
+				&s->batch_id,
+				OPTION_TEXT,
+				'\0' };
+	*o++ = (struct option){ "rate", "N", "send at most N a second", &s->rate, OPTION_NUMBER, '\0' };
 	*o++ =
-		(struct option){ '\0',       "follow", OPTION_FLAG,
-				 &s->follow, NULL,     "wait for the outcomes, end with a table" };
-	*o++ = (struct option){ '\0',          "timeout",
-				OPTION_NUMBER, &s->timeout,
-				"S",           "with --follow: wait S seconds after the last was sent (default 900)" };
-	*o++ = (struct option){ '\0',        "dry-run", OPTION_FLAG,
-				&s->dry_run, NULL,      "only print what would be sent, a line each" };
+		(struct option){ "follow",   NULL,        "wait for the outcomes, end with a table",
+				 &s->follow, OPTION_FLAG, '\0' };
+	*o++ = (struct option){
+		"timeout",   "S",           "with --follow: wait S seconds after the last was sent (default 900)",
+		&s->timeout, OPTION_NUMBER, '\0'
+	};
+	*o++ = (struct option){ "dry-run",   NULL,        "only print what would be sent, a line each",
+				&s->dry_run, OPTION_FLAG, '\0' };
 }
 
 static int print_help(const struct option *options)

@@ -94,7 +94,8 @@ int kafka_consumer_accept(struct kafka_consumer *consumer, const struct kafka_st
 /* Answers REVOKED or LOST; records not yet read are gone from here. */
 void kafka_consumer_release(struct kafka_consumer *consumer);
 
-/* One step of reading partition number `index` of the accepted assignment. Never blocks. */
+/* One step of reading partition number `index` of the accepted assignment. Never blocks. A partition wakes the loop
+ * only when something comes after KAFKA_READ_NOTHING; who stops reading it earlier comes back by himself. */
 void kafka_consumer_read(struct kafka_consumer *consumer, size_t index, struct kafka_read *ret);
 
 /* Asks for the committed offsets and metadata of the accepted assignment; one KAFKA_OFFSETS event answers, unless the

@@ -75,7 +75,6 @@ static rd_kafka_resp_err_t try_once(struct kafka_producer *p, struct kafka_batch
 static int produce(struct kafka_producer *p, struct kafka_batch_record *item)
 {
 	rd_kafka_resp_err_t error;
-	item->too_large = false;
 	while ((error = try_once(p, item)) == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
 		if (!kafka_producer_beat(p) || kafka_producer_disowned(p))
 			return -ECANCELED;
@@ -106,6 +105,8 @@ int kafka_deliver(struct kafka_producer *p, struct kafka_batch *batch, bool alon
 	const bool all_or_nothing = p->options->exactly_once;
 	int r = 0;
 	p->delivery = (struct delivery){ 0 };
+	for (size_t i = 0; i < batch->record_count; i++)
+		batch->records[i].too_large = false; /* what an earlier attempt suspected */
 	for (size_t i = 0; r == 0 && i < batch->record_count; i++) {
 		if (batch->records[i].delivered)
 			continue;

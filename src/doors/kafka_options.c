@@ -28,10 +28,11 @@ static const struct {
 	{ "fetch.wait.max.ms", "100", READERS },
 	{ "fetch.min.bytes", "1", READERS },
 	{ "fetch.error.backoff.ms", "100", READERS },
-	/* Per partition, since every partition has its queue. */
+	/* Per partition, since every partition has its queue; one that is full is looked at again after a fetch of
+	 * another one, so it must hold what is worked off in 100 ms. */
 	{ "fetch.message.max.bytes", "262144", READERS },
-	{ "queued.min.messages", "1000", READERS },
-	{ "queued.max.messages.kbytes", "4096", READERS },
+	{ "queued.min.messages", "10000", READERS },
+	{ "queued.max.messages.kbytes", "2048", READERS },
 	{ "linger.ms", "5", KAFKA_CLIENT_PRODUCER },
 	{ "max.in.flight.requests.per.connection", "5", KAFKA_CLIENT_PRODUCER },
 };
@@ -117,8 +118,8 @@ static int split(const char *key_value, char **ret_key, const char **ret_value, 
 
 static int apply_property(rd_kafka_conf_t *conf, const char *key_value, struct fault *fault)
 {
-	char *key;
-	const char *value;
+	char *key = NULL;
+	const char *value = NULL;
 	int r = split(key_value, &key, &value, fault);
 	if (r < 0)
 		return r;

@@ -100,7 +100,7 @@ static int add_partitions(struct kafka_reader *r, rd_kafka_topic_t *topic, int32
 static int find_partitions(struct kafka_reader *r, const char *const *names, size_t count, usec_t deadline,
 			   struct fault *fault)
 {
-	int32_t partitions;
+	int32_t partitions = 0;
 	int error = 0;
 	for (size_t i = 0; error == 0 && i < count; i++) {
 		rd_kafka_topic_t *topic = rd_kafka_topic_new(r->rk, names[i], NULL);

@@ -202,6 +202,8 @@ enum kafka_verdict kafka_transact_batch(struct kafka_producer *p, struct kafka_b
 		verdict = attempt(&a, true);
 		unsure = verdict == KAFKA_ABORTED && p->delivery.suspects != 1;
 	}
+	if (verdict == KAFKA_COMMITTED)
+		*fault = (struct fault){ 0 }; /* of what was tried again and went well */
 	return verdict;
 }
 

@@ -3,10 +3,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "base/text.h"
 
 enum { BACKLOG = 1024 };
 
@@ -32,8 +33,9 @@ static int resolve(const char *listen_at, struct addrinfo **ret)
 {
 	char host[128];
 	const char *port;
-	if (split_listen(listen_at, host, sizeof(host), &port) < 0 || port[strspn(port, "0123456789")] != '\0' ||
-	    strlen(port) > 5 || atoi(port) > UINT16_MAX)
+	int64_t number;
+	if (split_listen(listen_at, host, sizeof(host), &port) < 0 || text_parse_int64(span_of(port), &number) < 0 ||
+	    number < 0 || number > UINT16_MAX)
 		return -EINVAL;
 	const struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV,
 					.ai_socktype = SOCK_STREAM };
@@ -43,12 +45,15 @@ static int resolve(const char *listen_at, struct addrinfo **ret)
 
 uint16_t listener_port(int fd)
 {
-	struct sockaddr_storage address;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} address = { .v6 = { .sin6_family = AF_UNSPEC } };
 	socklen_t size = sizeof(address);
-	if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+	if (getsockname(fd, &address.any, &size) < 0)
 		return 0;
-	return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-						   : ((struct sockaddr_in *)&address)->sin_port);
+	return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
 }
 
 /* A listening socket, or -errno. */

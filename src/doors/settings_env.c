@@ -112,7 +112,7 @@ static char *variable_name(struct settings *settings, const struct setting *sett
 		return NULL;
 	char *p = stpcpy(stpcpy(name, PREFIX), setting->section);
 	*p++ = '_';
-	strcpy(p, setting->key);
+	memcpy(p, setting->key, strlen(setting->key));
 	for (p = name; *p; p++)
 		*p = (char)toupper((unsigned char)*p);
 	return name;

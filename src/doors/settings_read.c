@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -29,7 +30,7 @@ static int name_instance(struct settings_reader *reader)
 	if (*reader->settings->kafka.instance)
 		return 0;
 	if (gethostname(host, sizeof(host) - 1) < 0 || !*host)
-		strcpy(host, "handoffd");
+		snprintf(host, sizeof(host), "handoffd");
 	for (char *p = host; *p; p++)
 		if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", *p))
 			*p = '-';

@@ -9,7 +9,7 @@
 #include "handoff/macros.h"
 
 #define ONE_HOUR_MS    INT64_C(3600000)
-#define ONE_WEEK_MS    (7 * 24 * ONE_HOUR_MS)
+#define ONE_WEEK_MS    (INT64_C(168) * ONE_HOUR_MS)
 #define KAFKA_NAME_MAX 249 /* Kafka's limit on the names of topics and members */
 
 const char *const settings_sections[] = { "kafka",  "cognigy", "tenants", "limits", "retry",
@@ -128,7 +128,7 @@ const struct setting settings_table[] = {
 
 	{ MILLIS("retry", "base_delay_ms", "1000", 1, ONE_HOUR_MS), IN(retry.base_delay_ms),
 	  .sentence = "The first delay of the back-off, which doubles." },
-	{ MILLIS("retry", "max_delay_ms", "60000", 1, 24 * ONE_HOUR_MS), IN(retry.max_delay_ms),
+	{ MILLIS("retry", "max_delay_ms", "60000", 1, INT64_C(24) * ONE_HOUR_MS), IN(retry.max_delay_ms),
 	  .sentence = "Where the back-off stops growing." },
 	{ MILLIS("retry", "locked_delay_ms", "2000", 1, ONE_HOUR_MS), IN(retry.locked_delay_ms),
 	  .sentence = "The delay after a locked session that names no Retry-After." },

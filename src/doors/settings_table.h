@@ -26,17 +26,17 @@ enum setting_type {
 struct setting {
 	const char *section; /* "tenants" for the one key that only an entry of the list has */
 	const char *key;
-	enum setting_type type;
 	const char *fallback; /* the default as the environment would spell it */
-	int64_t min;          /* of the number, the text's bytes, the list's items */
+	const char *unit;     /* "" when there is none */
+	const char *sentence;
+	const char *const *choices;                           /* of CHOICE; NULL-terminated */
+	int (*form)(const char *text, struct fault *ret_why); /* further demands on a text, or on each of a list */
+	int64_t min;                                          /* of the number, the text's bytes, the list's items */
 	int64_t max;
-	const char *unit; /* "" when there is none */
-	bool secret;
 	size_t offset; /* in struct settings_tenant for `cognigy`, `limits` and `tenants`, else in struct settings */
 	size_t size;
-	const char *const *choices;                           /* NULL-terminated */
-	int (*form)(const char *text, struct fault *ret_why); /* further demands on a text, or on each of a list */
-	const char *sentence;
+	enum setting_type type;
+	bool secret;
 };
 
 extern const struct setting settings_table[];

@@ -122,7 +122,7 @@ static void copy_word(struct walk *w)
 	char *end = (char *)w->p;
 	const bool hexadecimal = n > 1 && w->p[0] == '0' && (w->p[1] == 'x' || w->p[1] == 'X');
 	/* Saturates, so that what is out of all range is out of every setting's bounds and refused there, by name. */
-	const long long value = memchr("0123456789-+", *w->p, 12) ? strtoll(w->p, &end, hexadecimal ? 16 : 10) : 0;
+	const long long value = strchr("0123456789-+", *w->p) ? strtoll(w->p, &end, hexadecimal ? 16 : 10) : 0;
 	const bool whole = end > w->p && end + strspn(end, "L") == w->p + n;
 	if (whole && (value > INT32_MAX || value < INT32_MIN)) {
 		buf_add_format(w->out, "%lldL", value);

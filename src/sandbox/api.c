@@ -1,22 +1,17 @@
 #include "sandbox/api.h"
 
+#include <errno.h>
 #include <json-c/json.h>
 
 #include "sandbox/raw.h"
 
-enum { NESTING_MAX = 64 };
-
 /* --- reading --- */
 
-/* json-c takes more than JSON; what it is given here has passed raw_member(). */
-static struct json_object *parse(struct span text)
+/* json-c takes more than JSON; what it is given here has passed raw_object(). */
+static struct json_object *parse(struct json_tokener *tokener, struct span text)
 {
-	struct json_tokener *tokener = json_tokener_new_ex(NESTING_MAX);
-	if (!tokener)
-		return NULL;
-	struct json_object *object = json_tokener_parse_ex(tokener, text.p, (int)text.n);
-	json_tokener_free(tokener);
-	return object;
+	json_tokener_reset(tokener);
+	return json_tokener_parse_ex(tokener, text.p, (int)text.n);
 }
 
 static const char *text_of(struct json_object *object, const char *key)
@@ -35,19 +30,20 @@ static const char *read_login(struct json_object *body)
 	return grant && strcmp(grant, "client_credentials") == 0 ? NULL : "grant_type must be client_credentials";
 }
 
-static const char *read_update(struct api_request *request, bool *ret_duplicate_keys)
+/* Only the telephony is read by json-c: the variables are the caller's and stay text. */
+static const char *read_update(struct api_request *request, struct json_tokener *tokener, struct span text)
 {
-	struct json_object *variables = NULL, *telephony;
-	size_t members = 0;
-	if (json_object_object_get_ex(request->body, "telephony", &telephony) &&
-	    !json_object_is_type(telephony, json_type_object))
-		return "telephony must be an object";
-	if (!json_object_object_get_ex(request->body, "variables", &variables))
+	enum { VARIABLES, TELEPHONY };
+	struct raw_member members[] = { { .name = "variables" }, { .name = "telephony" } };
+	if (raw_object(text, members, ARRAY_SIZE(members), NULL) < 0)
+		return "the body is not a JSON object";
+	request->variables = members[VARIABLES].value;
+	if (request->variables.p && *request->variables.p != '{')
+		return "variables must be an object";
+	if (!members[TELEPHONY].value.p)
 		return NULL;
-	if (!request->variables.p || raw_member(request->variables, NULL, NULL, &members) < 0)
-		return "variables must be an object, its key written plainly";
-	*ret_duplicate_keys = members != (size_t)json_object_object_length(variables);
-	return NULL;
+	request->body = parse(tokener, members[TELEPHONY].value);
+	return json_object_is_type(request->body, json_type_object) ? NULL : "telephony must be an object";
 }
 
 static const char *read_trigger(struct json_object *body)
@@ -59,26 +55,20 @@ static const char *read_trigger(struct json_object *body)
 	return NULL;
 }
 
-const char *api_read(struct api_request *request, struct span text, bool *ret_duplicate_keys)
+const char *api_read(struct api_request *request, struct json_tokener *tokener, struct span text)
 {
-	*ret_duplicate_keys = false;
 	request->body = NULL;
 	request->variables = SPAN_NONE;
 	if (request->stage == STAGE_FETCH)
 		return text.n > 0 ? "a fetch has no body" : NULL;
-	if (raw_member(text, "variables", &request->variables, NULL) < 0)
+	if (request->stage == STAGE_UPDATE)
+		return read_update(request, tokener, text);
+	if (raw_object(text, NULL, 0, NULL) < 0)
 		return "the body is not a JSON object";
-	request->body = parse(text);
+	request->body = parse(tokener, text);
 	if (!json_object_is_type(request->body, json_type_object))
 		return "the body is not a JSON object";
-	switch (request->stage) {
-	case STAGE_LOGIN:
-		return read_login(request->body);
-	case STAGE_UPDATE:
-		return read_update(request, ret_duplicate_keys);
-	default:
-		return read_trigger(request->body);
-	}
+	return request->stage == STAGE_LOGIN ? read_login(request->body) : read_trigger(request->body);
 }
 
 const char *api_session_id(const struct api_request *request)
@@ -170,26 +160,30 @@ static bool fetch(const struct session *session, usec_t now, struct reply *reply
 }
 
 /* What the update asks of the telephony; false when it asks for something we do not know. */
-static bool wants_transfer(struct json_object *body, bool *ret_transfer)
+static bool wants_transfer(struct json_object *telephony, bool *ret_transfer)
 {
-	struct json_object *telephony;
-	*ret_transfer = false;
-	if (!json_object_object_get_ex(body, "telephony", &telephony))
-		return true;
-	const char *action = text_of(telephony, "action");
+	const char *action = telephony ? text_of(telephony, "action") : NULL;
 	*ret_transfer = action && strcmp(action, "transfer") == 0;
 	return !action || *ret_transfer;
 }
 
-static int store_variables(struct session *session, const struct api_request *request)
+static int store_variables(struct world *world, const struct api_request *request)
 {
-	struct json_object *variables;
+	struct session *session = request->session;
+	struct raw_member target = { .name = "transferTarget" };
+	bool duplicates;
 	if (!request->variables.p)
 		return 0;
-	const int r = session_set_variables(session, request->variables);
-	if (r < 0 || !json_object_object_get_ex(request->body, "variables", &variables))
-		return r;
-	return session_set_text(&session->target, text_of(variables, "transferTarget"));
+	if (raw_object(request->variables, &target, 1, &duplicates) < 0 ||
+	    session_set_variables(session, request->variables) < 0)
+		return -ENOMEM;
+	world->book.duplicate_keys += duplicates;
+	/* Decoded by json-c: it may hold escapes. */
+	struct json_object *text =
+		target.value.p && *target.value.p == '"' ? parse(world->tokener, target.value) : NULL;
+	const int r = session_set_text(&session->target, text ? json_object_get_string(text) : NULL);
+	json_object_put(text);
+	return r;
 }
 
 static bool update(struct world *world, const struct api_request *request, struct reply *reply)
@@ -200,7 +194,7 @@ static bool update(struct world *world, const struct api_request *request, struc
 		reply_problem(reply, 422, "unknown_action", "telephony.action is not known");
 		return false;
 	}
-	if (store_variables(session, request) < 0) {
+	if (store_variables(world, request) < 0) {
 		reply_problem(reply, 503, "out_of_memory", NULL);
 		return false;
 	}

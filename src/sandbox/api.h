@@ -13,20 +13,20 @@
 #include "sandbox/world.h"
 
 struct json_object;
+struct json_tokener;
 
-/* A request as far as the steps need it. `body` and `variables` are there for an update, `body` for a trigger and a
- * login; the checks of api_problem() have passed. */
+/* A request as far as the steps need it. */
 struct api_request {
 	enum stage stage;
-	struct session *session; /* NULL for a login */
-	struct json_object *body;
-	struct span variables; /* the text of the update's `variables`; p == NULL when it has none */
-	const char *key;       /* Idempotency-Key, or NULL */
+	struct session *session;  /* NULL for a login */
+	struct json_object *body; /* of a login or a trigger; of an update its `telephony`, NULL when it has none */
+	struct span variables;    /* the text of an update's `variables`; p == NULL when it has none */
+	const char *key;          /* Idempotency-Key, or NULL */
 };
 
-/* Reads and checks the body: NULL, or a sentence about what is wrong with it. On NULL `request->body` is owned by the
- * caller (json_object_put) and `request->variables` points into `text`. */
-const char *api_read(struct api_request *request, struct span text, bool *ret_duplicate_keys);
+/* Reads and checks the body: NULL, or a sentence about what is wrong with it. `request->body` is the caller's then
+ * (json_object_put) in either case, and `request->variables` points into `text`. */
+const char *api_read(struct api_request *request, struct json_tokener *tokener, struct span text);
 /* The session a trigger names in its body, or NULL. */
 const char *api_session_id(const struct api_request *request);
 

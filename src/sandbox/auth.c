@@ -8,7 +8,12 @@
 #include "sandbox/raw.h"
 
 /* A token is "sbx", the place in the table (4 hex digits), the secret, and as many dots as its size asks for. */
-enum { PREFIX = 3, SLOT_DIGITS = 4, TOKEN_MIN = PREFIX + SLOT_DIGITS + 2 * AUTH_TOKEN_BYTES };
+enum {
+	PREFIX = 3,
+	SLOT_DIGITS = 4,
+	SECRET_DIGITS = 2 * AUTH_TOKEN_BYTES,
+	TOKEN_MIN = PREFIX + SLOT_DIGITS + SECRET_DIGITS
+};
 
 static const char *const scope_names[] = { "session:write", "flow:execute", "telephony:transfer" };
 enum { SCOPE_SESSION_WRITE = 1, SCOPE_FLOW_EXECUTE = 2, SCOPE_TELEPHONY_TRANSFER = 4 };
@@ -107,10 +112,10 @@ static const struct auth_token *find(const struct auth *auth, const char *text)
 			return NULL;
 		slot = slot * 16 + (size_t)hex_digit(text[i]);
 	}
-	text += TOKEN_MIN - 2 * AUTH_TOKEN_BYTES;
+	text += PREFIX + SLOT_DIGITS;
 	if (slot >= AUTH_TOKENS || auth->tokens[slot].expires == 0 || !secret_matches(&auth->tokens[slot], text))
 		return NULL;
-	text += 2 * AUTH_TOKEN_BYTES;
+	text += SECRET_DIGITS;
 	return text[strspn(text, ".")] == '\0' ? &auth->tokens[slot] : NULL;
 }
 

@@ -432,7 +432,6 @@ void calls_arrive(struct calls *calls, struct http_exchange *exchange, const cha
 	struct world *world = calls->world;
 	const char *encoded;
 	int status;
-	bool duplicate_keys = false;
 	struct call *call = call_new(calls, exchange, route(http_exchange_method(exchange), path, &encoded, &status));
 	if (!call) {
 		http_answer_drop(exchange);
@@ -442,11 +441,10 @@ void calls_arrive(struct calls *calls, struct http_exchange *exchange, const cha
 		refuse_unknown(calls, call, status, now);
 		return;
 	}
-	const char *problem = api_read(&call->request, http_exchange_body(exchange), &duplicate_keys);
+	const char *problem = api_read(&call->request, world->tokener, http_exchange_body(exchange));
 	call->request.session = find_session(world, &call->request, encoded);
 	read_key(call);
 	write_down(calls, call, now);
-	world->book.duplicate_keys += duplicate_keys;
 	usec_t delay = 0;
 	call->phase = CALL_FAULT;
 	call->rule =

@@ -13,14 +13,12 @@
 
 /* --- the child's side --- */
 
-static void PRINTF_LIKE(3, 0) report(struct child_side *side, char kind, const char *format, va_list args)
+enum { REPORT_SIZE = sizeof(((struct child *)0)->line) - 2 };
+
+static void report(struct child_side *side, char kind, const char *text)
 {
-	char line[sizeof(((struct child *)0)->line)];
-	line[0] = kind;
-	int n = vsnprintf(line + 1, sizeof(line) - 2, format, args) + 1;
-	if (n > (int)sizeof(line) - 2)
-		n = (int)sizeof(line) - 2;
-	line[n++] = '\n';
+	char line[REPORT_SIZE + 2];
+	const int n = snprintf(line, sizeof(line), "%c%s\n", kind, text);
 	/* Shorter than PIPE_BUF, so all or nothing; a parent that does not hear it has ended, and we with it. */
 	while (write(side->report_fd, line, (size_t)n) < 0 && errno == EINTR)
 		;
@@ -30,18 +28,22 @@ static void PRINTF_LIKE(3, 0) report(struct child_side *side, char kind, const c
 
 void child_side_ready(struct child_side *side, const char *format, ...)
 {
+	char text[REPORT_SIZE];
 	va_list args;
 	va_start(args, format);
-	report(side, '+', format, args);
+	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	report(side, '+', text);
 }
 
 void child_side_failed(struct child_side *side, const char *format, ...)
 {
+	char text[REPORT_SIZE];
 	va_list args;
 	va_start(args, format);
-	report(side, '-', format, args);
+	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	report(side, '-', text);
 }
 
 int child_side_fd(const struct child_side *side)

@@ -247,7 +247,10 @@ int main(int argc, char **argv)
 	int code = read_options(&options, argc, argv);
 	if (code >= 0)
 		return code;
-	world_init(&world);
+	if (world_init(&world) < 0) {
+		complain("out of memory");
+		return EXIT_FAILURE;
+	}
 	if (options.script && script_apply_file(&world, options.script, &fault) < 0) {
 		complain(fault.message);
 		world_fini(&world);

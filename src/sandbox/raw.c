@@ -4,7 +4,7 @@
 
 #include "base/text.h"
 
-enum { DEPTH_MAX = 64 };
+enum { DEPTH_MAX = 64, KEYS_MAX = 64 };
 
 /* Every skip_ function takes the place where its thing begins and returns the place behind it, or NULL when it is not
  * there. `end` points at a NUL-free end: nothing is read at or beyond it. */
@@ -80,10 +80,25 @@ static const char *skip_literal(const char *p, const char *end, const char *lite
 
 /* What is looked for on the top level. */
 struct search {
-	struct span name; /* p == NULL: nothing */
-	struct span value;
-	size_t members;
+	struct raw_member *members;
+	size_t count;
+	struct span *keys; /* NULL, or room for KEYS_MAX */
+	size_t key_count;
+	bool duplicates;
 };
+
+static void note_member(struct search *search, struct span key, struct span value)
+{
+	for (size_t i = 0; i < search->count; i++)
+		if (span_is(key, search->members[i].name))
+			search->members[i].value = value;
+	if (!search->keys || search->key_count == KEYS_MAX)
+		return;
+	for (size_t i = 0; i < search->key_count; i++)
+		if (span_eq(search->keys[i], key))
+			search->duplicates = true;
+	search->keys[search->key_count++] = key;
+}
 
 static const char *skip_value(const char *p, const char *end, int depth);
 
@@ -100,11 +115,8 @@ static const char *skip_member(const char *p, const char *end, int depth, struct
 		return NULL;
 	const char *value = skip_blanks(p + 1, end);
 	p = skip_value(value, end, depth);
-	if (p && search) {
-		search->members++;
-		if (search->name.p && span_eq(name, search->name))
-			search->value = (struct span){ value, (size_t)(p - value) };
-	}
+	if (p && search)
+		note_member(search, name, (struct span){ value, (size_t)(p - value) });
 	return p;
 }
 
@@ -151,9 +163,10 @@ static const char *skip_value(const char *p, const char *end, int depth)
 	}
 }
 
-int raw_member(struct span text, const char *name, struct span *ret_value, size_t *ret_members)
+int raw_object(struct span text, struct raw_member *members, size_t count, bool *ret_duplicates)
 {
-	struct search search = { .name = span_of(name) };
+	struct span keys[KEYS_MAX];
+	struct search search = { .members = members, .count = count, .keys = ret_duplicates ? keys : NULL };
 	const char *end = text.p + text.n;
 	const char *p = skip_blanks(text.p, end);
 	if (p >= end || *p != '{' || !text_is_utf8(text))
@@ -161,17 +174,28 @@ int raw_member(struct span text, const char *name, struct span *ret_value, size_
 	p = skip_container(p, end, DEPTH_MAX, &search);
 	if (!p || skip_blanks(p, end) != end)
 		return -EINVAL;
-	if (ret_value)
-		*ret_value = search.value;
-	if (ret_members)
-		*ret_members = search.members;
+	if (ret_duplicates)
+		*ret_duplicates = search.duplicates;
 	return 0;
+}
+
+/* How many bytes at the beginning stand in a JSON string as they are, ASCII only. */
+static size_t plain_run(struct span text)
+{
+	size_t n = 0;
+	while (n < text.n && text.p[n] >= ' ' && text.p[n] < 0x7f && text.p[n] != '"' && text.p[n] != '\\')
+		n++;
+	return n;
 }
 
 void raw_add_string(struct buf *out, struct span text)
 {
 	buf_add_char(out, '"');
 	for (size_t i = 0, n; i < text.n; i += n) {
+		n = plain_run((struct span){ text.p + i, text.n - i });
+		buf_add(out, text.p + i, n);
+		if (n > 0)
+			continue;
 		const unsigned char c = (unsigned char)text.p[i];
 		n = text_utf8_next((struct span){ text.p + i, text.n - i });
 		if (n == 0) {

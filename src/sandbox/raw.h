@@ -11,10 +11,16 @@
 #include "handoff/macros.h"
 #include "handoff/span.h"
 
-/* `text` must be one JSON object and nothing else: 0, else -EINVAL. `*ret_value` is the text of the last top-level
- * member whose key is written exactly `name` (SPAN_NONE when there is none; `name` may be NULL), `*ret_members` how
- * many members the object has. */
-int raw_member(struct span text, const char *name, struct span *ret_value, size_t *ret_members) MUST_CHECK;
+/* A top-level member to look for. `value` becomes the text of the last one whose key is written exactly `name`;
+ * SPAN_NONE when there is none. */
+struct raw_member {
+	const char *name;
+	struct span value;
+};
+
+/* `text` must be one JSON object and nothing else: 0, else -EINVAL. Finds the `count` members; `*ret_duplicates`
+ * (NULL: not asked) says whether two of its first 64 members have the same key, written the same way. */
+int raw_object(struct span text, struct raw_member *members, size_t count, bool *ret_duplicates) MUST_CHECK;
 
 /* Appends `text` as a JSON string. Bytes that are no UTF-8 become U+FFFD. */
 void raw_add_string(struct buf *out, struct span text);

@@ -71,7 +71,7 @@ static int read_session(struct session_line *line, struct words *words, struct f
 	line->call_id = words_option(words, "callId");
 	line->user_id = words_option(words, "userId");
 	line->variables = words_option(words, "variables");
-	if (line->variables && raw_member(span_of(line->variables), NULL, NULL, NULL) < 0)
+	if (line->variables && raw_object(span_of(line->variables), NULL, 0, NULL) < 0)
 		return wrong(fault, "variables= is not a JSON object");
 	return words_end(words, fault);
 }
@@ -193,7 +193,7 @@ static bool is_json_or_missing(const char *text)
 	if (*text == '\0' || strcmp(text, "missing") == 0)
 		return true;
 	const int n = snprintf(object, sizeof(object), "{\"a\":%s}", text);
-	return n > 0 && (size_t)n < sizeof(object) && raw_member(span_of(object), NULL, NULL, NULL) == 0;
+	return n > 0 && (size_t)n < sizeof(object) && raw_object(span_of(object), NULL, 0, NULL) == 0;
 }
 
 static int do_token(struct world *world, struct words *words, struct fault *fault)

@@ -115,7 +115,7 @@ struct session *sessions_need(struct sessions *s, struct span id)
 	struct session *session = sessions_find(s, id);
 	if (session)
 		return session;
-	if (s->count >= SESSIONS_MAX)
+	if (s->count >= (s->limit ? s->limit : SESSIONS_MAX))
 		make_room(s);
 	session = calloc(1, sizeof(*session));
 	if (!session || grow(s) < 0) {

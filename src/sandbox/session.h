@@ -75,6 +75,7 @@ struct sessions {
 	struct session **buckets;
 	size_t bucket_count;
 	size_t count;
+	size_t limit; /* 0: SESSIONS_MAX */
 	size_t existing;
 	struct session *oldest, *newest;
 	uint64_t numbered;

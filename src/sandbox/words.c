@@ -187,7 +187,7 @@ int duration_parse(const char *text, usec_t *ret)
 		      { "", USEC_PER_SEC },
 		      { "m", 60 * USEC_PER_SEC },
 		      { "h", 3600 * USEC_PER_SEC } };
-	const usec_t longest = 366 * 24 * 3600 * USEC_PER_SEC;
+	const usec_t longest = USEC_PER_SEC * 3600 * 24 * 366;
 	const size_t digits = strspn(text, "0123456789");
 	int64_t number;
 	if (text_parse_int64((struct span){ text, digits }, &number) < 0)

@@ -12,6 +12,8 @@
 #include "sandbox/rule.h"
 #include "sandbox/session.h"
 
+struct json_tokener;
+
 struct settings {
 	usec_t latency[STAGE_COUNT];
 	usec_t jitter[STAGE_COUNT]; /* up to so much more, evenly */
@@ -35,12 +37,14 @@ struct world {
 	struct rules rules;
 	struct sessions sessions;
 	struct book book;
-	uint64_t transfers;  /* numbers transferIds */
-	uint64_t executions; /* numbers flowExecutionIds */
-	uint64_t random;     /* state of the jitter */
+	uint64_t transfers;           /* numbers transferIds */
+	uint64_t executions;          /* numbers flowExecutionIds */
+	uint64_t random;              /* state of the jitter */
+	struct json_tokener *tokener; /* json-c's, used again and again */
 };
 
-void world_init(struct world *world);
+/* 0, or -ENOMEM. */
+int world_init(struct world *world) MUST_CHECK;
 void world_fini(struct world *world);
 void world_reset(struct world *world);
 

@@ -178,7 +178,9 @@ static bool read_some(struct worker *w, size_t index)
 			return true;
 		if (!partition_has_room(p, (size_t)w->settings->worker.window)) {
 			p->read_to_end = true; /* as far as there is room: what is due may not wait for more */
-			return false;
+			if (!spill_make_room(w, p))
+				return false;
+			continue;
 		}
 		if (p->ahead) {
 			if (open_and_take(w, p, p->ahead))
@@ -202,6 +204,8 @@ static bool read_some(struct worker *w, size_t index)
 void intake_read(struct worker *w)
 {
 	w->more_to_read = false;
+	if (memory_is_full(w) && w->leaving == LEAVING_NOT && !w->stopping)
+		spill_for_memory(w);
 	for (size_t i = 0; i < w->partition_count && may_read(w); i++)
 		w->more_to_read |= read_some(w, (w->read_from + i) % w->partition_count);
 	if (w->partition_count > 0)

@@ -63,7 +63,7 @@ bool partition_has_room(const struct partition *p, size_t window)
 {
 	const size_t open = offsets_open_count(p->offsets);
 	const int64_t span = offsets_limit(p->offsets) - offsets_base(p->offsets);
-	if (open >= window || (open > 0 && span >= (int64_t)PARTITION_SPAN_MAX))
+	if (p->job_count >= window || (open > 0 && span >= (int64_t)PARTITION_SPAN_MAX))
 		return false;
 	return span < SPAN_THAT_ALWAYS_FITS || done_map_size(p->offsets) + (open + 1) * TEXT_PER_OPEN < DONE_MAP_MAX;
 }

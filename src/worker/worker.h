@@ -142,6 +142,14 @@ void dispatch_free_orphans(struct worker *w);
 /* report.c: hands the job's end to the outlet; false when there is no memory to say it with (nothing was changed). */
 bool report_job(struct worker *w, struct job *job);
 
+/* The same for a parked job that moves to the tail of its topic as it is. */
+bool report_spill(struct worker *w, struct job *job);
+
+/* spill.c: a full partition; true when there is room for another record now. */
+bool spill_make_room(struct worker *w, struct partition *p);
+/* The memory is full while records stand unread behind what is parked. */
+void spill_for_memory(struct worker *w);
+
 /* rebalance.c: the consumer's events. */
 void rebalance_serve(struct worker *w);
 /* Goes on with a release that waits. */

@@ -1,315 +1,360 @@
 /*
- * yardstick - what do the three calls of a handoff cost by themselves?
+ * yardstick - what do the three calls of a handoff cost, and nothing else?
  *
- *   yardstick BASE_URL COUNT IN_FLIGHT     prints: CPU-microseconds-per-handoff handoffs-per-second
+ *   yardstick BASE_URL IN_FLIGHT COUNT [TOKEN [CA_FILE]]
  *
- * A bare libcurl client against the same origin: no Kafka, no JSON, no rules. Driven as well as libcurl can be: raw
- * epoll, multis of at most 64 slots, handles that are never reset, sockets that stay registered between calls.
+ * A bare libcurl client: no Kafka, no JSON, no rules. It is driven as well as libcurl 7.88 can be: one epoll, multis of
+ * at most 64 transfers, descriptors that stay registered between transfers, one kept handle for each place in flight
+ * (three, one a call, save 1 % of the instructions and cost more than that in cache at 1,000 in flight), constant
+ * header lists. The worker's own cost is judged by the ratio to this one in the same run.
+ * The first 2 x IN_FLIGHT handoffs open the connections and are not counted.
  */
 #include <curl/curl.h>
-#include <stdio.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
-#include <time.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-enum { SLOTS = 64, FDS = 65536, STEPS = 3, EVENTS = 256 };
+#include "bench/calls.h"
+
+enum { SHARD_SLOTS = 64, MAX_FDS = 65536, EVENTS = 256 };
 
 struct shard {
 	CURLM *multi;
-	long long due_ms; /* -1: no timer */
+	double deadline; /* < 0: none */
 };
 
-struct slot {
+/* One handoff in flight; the place goes from handoff to handoff. */
+struct place {
 	struct shard *shard;
-	CURL *handles[STEPS];
-	char session[64];
-	int step;
+	CURL *easy;
+	struct call_text text;
+	struct curl_slist key_line;
+	int call;
+	unsigned id;
+	bool issued;
 };
 
-struct run {
-	const char *base;
-	long count, started, done, failed;
-	int epoll;
-	char tag[16]; /* sessions of this run alone */
-	struct curl_slist *headers;
-	struct shard *owner[FDS]; /* whose socket is it; NULL when nobody wants it */
-	unsigned mask[FDS];       /* what epoll was told; 0: not registered */
-};
+static struct {
+	const char *base_url;
+	const char *ca_file;
+	char token[8192]; /* as a header line */
+	int run;
+	unsigned warm_up, total, started, finished, errors;
+	double began, cpu;
+	int epoll_fd;
+	struct shard *shards;
+	size_t shard_count;
+	struct place *places;
+	struct curl_slist headers[2];
+	CURLSH *share;
+	struct socket_state {
+		struct shard *shard;
+		unsigned wanted, registered; /* EPOLLIN, EPOLLOUT */
+		bool ours;
+	} sockets[MAX_FDS];
+} y;
 
-static const char login_body[] = "{\"client_id\":\"sandbox\",\"client_secret\":\"sandbox-secret\","
-				 "\"grant_type\":\"client_credentials\"}";
-static const char update_body[] =
-	"{\"variables\":{\"lang\":\"en\",\"callerName\":\"Caller\",\"transferTarget\":\"a1b2c3d4-e5f6-7890-abcd-"
-	"ef1234567890\","
-	"\"transferType\":\"queue\",\"handoffTrigger\":true,\"telephonyAction\":\"transfer\"},"
-	"\"telephony\":{\"action\":\"transfer\",\"preserveMediaStream\":true}}";
-
-static struct run run;
-
-static long long now_ms(void)
+static void fail(const char *what)
 {
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
-}
-
-static void must(int good, const char *what)
-{
-	if (good)
-		return;
 	fprintf(stderr, "yardstick: %s\n", what);
 	exit(1);
 }
 
-static size_t swallow(char *data, size_t size, size_t count, void *arg)
+static void set_registered(int fd, unsigned events)
 {
-	(void)data;
-	(void)arg;
-	return size * count;
+	struct socket_state *s = &y.sockets[fd];
+	if (s->registered == events)
+		return;
+	struct epoll_event event = { .events = events, .data.fd = fd };
+	const int op = events == 0 ? EPOLL_CTL_DEL : s->registered == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+	epoll_ctl(y.epoll_fd, op, fd, &event);
+	s->registered = events;
 }
 
-static size_t keep(char *data, size_t size, size_t count, void *arg)
+static int on_watch(CURL *easy, curl_socket_t fd, int what, void *shard, void *unused)
 {
-	char *text = arg;
-	const size_t n = size * count, have = strlen(text);
-	must(have + n < 8192, "the login's reply is too long");
-	memcpy(text + have, data, n);
-	text[have + n] = '\0';
-	return n;
-}
-
-/* --- sockets: registered once, changed only when libcurl wants to write --- */
-
-static int on_socket(CURL *handle, curl_socket_t fd, int what, void *arg, void *socket_arg)
-{
-	(void)handle;
-	(void)socket_arg;
-	must(fd < FDS, "too many sockets");
-	const unsigned wanted = EPOLLIN | (what & CURL_POLL_OUT ? EPOLLOUT : 0U);
-	run.owner[fd] = what == CURL_POLL_REMOVE ? NULL : arg;
-	if (run.mask[fd] == wanted)
+	(void)easy;
+	(void)unused;
+	struct socket_state *s = &y.sockets[fd];
+	s->shard = shard;
+	if (what == CURL_POLL_REMOVE) {
+		s->wanted = 0;
+		set_registered(fd, s->ours ? s->registered & EPOLLIN : 0);
 		return 0;
-	struct epoll_event event = { .events = wanted, .data.fd = fd };
-	epoll_ctl(run.epoll, run.mask[fd] ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
-	run.mask[fd] = wanted;
+	}
+	s->wanted = (what & CURL_POLL_IN ? EPOLLIN : 0u) | (what & CURL_POLL_OUT ? EPOLLOUT : 0u);
+	set_registered(fd, s->wanted);
 	return 0;
+}
+
+static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	(void)arg;
+	(void)purpose;
+	const int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	if (fd >= MAX_FDS)
+		fail("too many descriptors");
+	if (fd >= 0)
+		y.sockets[fd] = (struct socket_state){ .ours = true };
+	return fd;
 }
 
 static int on_close(void *arg, curl_socket_t fd)
 {
 	(void)arg;
-	run.mask[fd] = 0;
-	run.owner[fd] = NULL;
+	set_registered(fd, 0);
+	y.sockets[fd] = (struct socket_state){ .ours = false };
 	return close(fd);
 }
 
-static int on_timer(CURLM *multi, long timeout_ms, void *arg)
+static int on_timer(CURLM *multi, long ms, void *shard)
 {
 	(void)multi;
-	struct shard *shard = arg;
-	shard->due_ms = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+	((struct shard *)shard)->deadline = ms < 0 ? -1 : ms == 0 ? 0 : wall_seconds() + (double)ms / 1e3;
 	return 0;
 }
 
-static void serve_event(int fd, unsigned events)
+static int on_issue(void *place, char *peer_ip, char *local_ip, int peer_port, int local_port)
 {
-	if (!run.owner[fd]) {
-		epoll_ctl(run.epoll, EPOLL_CTL_DEL, fd, NULL);
-		run.mask[fd] = 0;
-		return;
-	}
-	const int mask = (events & EPOLLIN ? CURL_CSELECT_IN : 0) | (events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
-			 (events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
+	(void)peer_ip;
+	(void)local_ip;
+	(void)peer_port;
+	(void)local_port;
+	struct place *p = place;
+	if (p->issued && p->call == CALL_TRIGGER)
+		return CURL_PREREQFUNC_ABORT;
+	p->issued = true;
+	return CURL_PREREQFUNC_OK;
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
+{
+	(void)bytes;
+	(void)arg;
+	return size * count;
+}
+
+static CURL *make_easy(struct place *p)
+{
+	CURL *easy = curl_easy_init();
+	if (!easy)
+		fail("out of memory");
+	curl_easy_setopt(easy, CURLOPT_PRIVATE, p);
+	curl_easy_setopt(easy, CURLOPT_SHARE, y.share);
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 4096L);
+	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, 3000L);
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, 15000L);
+	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	curl_easy_setopt(easy, CURLOPT_USERAGENT, CALL_USER_AGENT);
+	curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	if (y.ca_file)
+		curl_easy_setopt(easy, CURLOPT_CAINFO, y.ca_file);
+	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_issue);
+	curl_easy_setopt(easy, CURLOPT_PREREQDATA, p);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+	return easy;
+}
+
+static void make_place(struct place *p, struct shard *shard)
+{
+	p->shard = shard;
+	p->easy = make_easy(p);
+	p->key_line = (struct curl_slist){ p->text.key, y.headers };
+}
+
+static void make_shard(struct shard *shard)
+{
+	shard->multi = curl_multi_init();
+	if (!shard->multi)
+		fail("out of memory");
+	shard->deadline = -1;
+	curl_multi_setopt(shard->multi, CURLMOPT_SOCKETFUNCTION, on_watch);
+	curl_multi_setopt(shard->multi, CURLMOPT_SOCKETDATA, shard);
+	curl_multi_setopt(shard->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+	curl_multi_setopt(shard->multi, CURLMOPT_TIMERDATA, shard);
+	curl_multi_setopt(shard->multi, CURLMOPT_MAXCONNECTS, (long)SHARD_SLOTS);
+}
+
+static void collect(struct shard *shard);
+
+/* Goes on until nothing is due, so that a call that a finished one gives way to is under way at once. */
+static void act(struct shard *shard, curl_socket_t fd, int events)
+{
 	int running;
-	curl_multi_socket_action(run.owner[fd]->multi, fd, mask, &running);
+	do {
+		if (fd == CURL_SOCKET_TIMEOUT)
+			shard->deadline = -1;
+		curl_multi_socket_action(shard->multi, fd, events, &running);
+		collect(shard);
+		fd = CURL_SOCKET_TIMEOUT;
+		events = 0;
+	} while (shard->deadline == 0);
 }
 
-/* --- the calls --- */
-
-static CURL *new_handle(void)
+/* libcurl sets the shard's deadline to 0: act() begins the call. */
+static void start_call(struct place *p)
 {
-	CURL *handle = curl_easy_init();
-	must(handle != NULL, "out of memory");
-	curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(handle, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(handle, CURLOPT_BUFFERSIZE, 4096L);
-	curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS, 30000L);
-	curl_easy_setopt(handle, CURLOPT_QUICK_EXIT, 1L);
-	curl_easy_setopt(handle, CURLOPT_PROXY, "");
-	curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, swallow);
-	curl_easy_setopt(handle, CURLOPT_CLOSESOCKETFUNCTION, on_close);
-	curl_easy_setopt(handle, CURLOPT_HTTPHEADER, run.headers);
-	return handle;
-}
-
-static void log_in(void)
-{
-	static char reply[8192];
-	char url[512], header[8192];
-	CURL *handle = new_handle();
-	struct curl_slist *json = curl_slist_append(NULL, "Content-Type: application/json");
-	snprintf(url, sizeof(url), "%s/auth/login", run.base);
-	curl_easy_setopt(handle, CURLOPT_URL, url);
-	curl_easy_setopt(handle, CURLOPT_HTTPHEADER, json);
-	curl_easy_setopt(handle, CURLOPT_POSTFIELDS, login_body);
-	curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, keep);
-	curl_easy_setopt(handle, CURLOPT_WRITEDATA, reply);
-	must(curl_easy_perform(handle) == CURLE_OK, "the login failed");
-	curl_easy_cleanup(handle);
-	curl_slist_free_all(json);
-	const char *token = strstr(reply, "\"access_token\":\"");
-	must(token != NULL, "the login gave no token");
-	token += strlen("\"access_token\":\"");
-	snprintf(header, sizeof(header), "Authorization: Bearer %.*s", (int)strcspn(token, "\""), token);
-	run.headers = curl_slist_append(NULL, header);
-	run.headers = curl_slist_append(run.headers, "Content-Type: application/json");
-	run.headers = curl_slist_append(run.headers, "Accept:");
-	run.headers = curl_slist_append(run.headers, "Expect:");
-}
-
-static void start_step(struct slot *slot)
-{
-	char url[512], body[256];
-	CURL *handle = slot->handles[slot->step];
-	snprintf(url, sizeof(url), slot->step == 2 ? "%s/flow" : "%s/session/%s", run.base, slot->session);
-	curl_easy_setopt(handle, CURLOPT_URL, url);
-	if (slot->step == 2) {
-		snprintf(
-			body, sizeof(body),
-			"{\"sessionId\":\"%s\",\"intent\":\"__system_transfer__\",\"text\":\"agent_handoff_requested\","
-			"\"channel\":\"voice\"}",
-			slot->session);
-		curl_easy_setopt(handle, CURLOPT_COPYPOSTFIELDS, body);
-	}
-	must(curl_multi_add_handle(slot->shard->multi, handle) == CURLM_OK, "a call could not be started");
-}
-
-static void next_handoff(struct slot *slot)
-{
-	if (run.started == run.count)
-		return;
-	snprintf(slot->session, sizeof(slot->session), "y%s-%ld", run.tag, run.started++);
-	slot->step = 0;
-	start_step(slot);
-}
-
-static void end_call(struct shard *shard, const CURLMsg *message)
-{
-	struct slot *slot;
-	long status = 0;
-	CURL *handle = message->easy_handle;
-	curl_easy_getinfo(handle, CURLINFO_PRIVATE, &slot);
-	curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);
-	if (message->data.result != CURLE_OK || status != 200)
-		run.failed++;
-	curl_multi_remove_handle(shard->multi, handle);
-	if (++slot->step < STEPS) {
-		start_step(slot);
+	CURL *easy = p->easy;
+	call_write(&p->text, y.base_url, p->call, y.run, p->id);
+	p->issued = false;
+	curl_easy_setopt(easy, CURLOPT_URL, p->text.url);
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, p->call == CALL_TRIGGER ? &p->key_line : y.headers);
+	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, p->call == CALL_UPDATE ? "PUT" : NULL);
+	if (p->call == CALL_FETCH) {
+		curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
 	} else {
-		run.done++;
-		next_handoff(slot);
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)p->text.body_len);
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, p->text.body);
 	}
+	if (curl_multi_add_handle(p->shard->multi, easy) != CURLM_OK)
+		fail("cannot add a transfer");
+}
+
+static void start_handoff(struct place *p)
+{
+	if (y.started == y.total)
+		return;
+	p->id = y.started++;
+	p->call = CALL_FETCH;
+	start_call(p);
+}
+
+static void finish_handoff(struct place *p)
+{
+	if (++y.finished == y.warm_up) {
+		y.began = wall_seconds();
+		y.cpu = cpu_usec();
+		y.errors = 0;
+	}
+	start_handoff(p);
 }
 
 static void collect(struct shard *shard)
 {
 	int left;
-	for (CURLMsg *message; (message = curl_multi_info_read(shard->multi, &left));)
-		if (message->msg == CURLMSG_DONE)
-			end_call(shard, message);
-}
-
-/* --- the run --- */
-
-static void init_slot(struct slot *slot, struct shard *shard)
-{
-	slot->shard = shard;
-	for (int step = 0; step < STEPS; step++) {
-		slot->handles[step] = new_handle();
-		curl_easy_setopt(slot->handles[step], CURLOPT_PRIVATE, slot);
+	for (CURLMsg *msg; (msg = curl_multi_info_read(shard->multi, &left));) {
+		struct place *p = NULL;
+		long status = 0;
+		const CURLcode result = msg->data.result;
+		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &p);
+		curl_easy_getinfo(msg->easy_handle, CURLINFO_RESPONSE_CODE, &status);
+		curl_multi_remove_handle(shard->multi, p->easy);
+		const bool good = result == CURLE_OK && status / 100 == 2;
+		y.errors += !good;
+		if (good && ++p->call < CALLS)
+			start_call(p);
+		else
+			finish_handoff(p);
 	}
-	curl_easy_setopt(slot->handles[1], CURLOPT_POSTFIELDS, update_body);
-	curl_easy_setopt(slot->handles[1], CURLOPT_CUSTOMREQUEST, "PUT");
 }
 
-static void init_shard(struct shard *shard)
+static void serve(const struct epoll_event *event)
 {
-	shard->due_ms = -1;
-	shard->multi = curl_multi_init();
-	must(shard->multi != NULL, "out of memory");
-	curl_multi_setopt(shard->multi, CURLMOPT_MAXCONNECTS, (long)SLOTS);
-	curl_multi_setopt(shard->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-	curl_multi_setopt(shard->multi, CURLMOPT_SOCKETDATA, shard);
-	curl_multi_setopt(shard->multi, CURLMOPT_TIMERFUNCTION, on_timer);
-	curl_multi_setopt(shard->multi, CURLMOPT_TIMERDATA, shard);
-}
-
-/* Serves the timers that are due and says how long to sleep. */
-static int serve_timers(struct shard *shards, size_t count)
-{
-	const long long now = now_ms();
-	long long wait = 1000;
-	for (size_t i = 0; i < count; i++) {
-		int running;
-		if (shards[i].due_ms >= 0 && shards[i].due_ms <= now) {
-			shards[i].due_ms = -1;
-			curl_multi_socket_action(shards[i].multi, CURL_SOCKET_TIMEOUT, 0, &running);
-		}
-		collect(&shards[i]);
-		if (shards[i].due_ms >= 0 && shards[i].due_ms - now < wait)
-			wait = shards[i].due_ms > now ? shards[i].due_ms - now : 0;
+	const int fd = event->data.fd;
+	struct socket_state *s = &y.sockets[fd];
+	if (!s->wanted) {
+		set_registered(fd, 0);
+		return;
 	}
-	return (int)wait;
+	int bits = 0;
+	if (event->events & (EPOLLIN | EPOLLERR | EPOLLHUP))
+		bits |= CURL_CSELECT_IN;
+	if (event->events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
+		bits |= CURL_CSELECT_OUT;
+	act(s->shard, fd, bits);
 }
 
-static void run_all(struct shard *shards, size_t count)
+/* Serves the shards that are due; returns how long to sleep, in milliseconds. */
+static int serve_timers(void)
+{
+	double first = 1e300;
+	const double now = wall_seconds();
+	for (size_t i = 0; i < y.shard_count; i++) {
+		struct shard *shard = &y.shards[i];
+		if (shard->deadline >= 0 && shard->deadline <= now)
+			act(shard, CURL_SOCKET_TIMEOUT, 0);
+		if (shard->deadline >= 0 && shard->deadline < first)
+			first = shard->deadline;
+	}
+	const double wait = (first - now) * 1e3;
+	return wait < 1000 ? (int)wait + 1 : 1000;
+}
+
+static void run(void)
 {
 	struct epoll_event events[EVENTS];
-	while (run.done < run.count) {
-		const int wait = serve_timers(shards, count);
-		const int n = epoll_wait(run.epoll, events, EVENTS, wait);
+	while (y.finished < y.total) {
+		const int n = epoll_wait(y.epoll_fd, events, EVENTS, serve_timers());
 		for (int i = 0; i < n; i++)
-			serve_event(events[i].data.fd, events[i].events);
+			serve(&events[i]);
 	}
 }
 
-static double cpu_us(void)
+static void open_all(unsigned in_flight)
 {
-	struct rusage used;
-	getrusage(RUSAGE_SELF, &used);
-	return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1e6 +
-	       (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+	static char content_type[] = CALL_CONTENT_TYPE;
+	y.headers[0] = (struct curl_slist){ y.token, &y.headers[1] };
+	y.headers[1] = (struct curl_slist){ content_type, NULL };
+	y.share = curl_share_init();
+	curl_share_setopt(y.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
+	curl_share_setopt(y.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+	y.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	y.shard_count = (in_flight - 1) / SHARD_SLOTS + 1;
+	y.shards = calloc(y.shard_count, sizeof(*y.shards));
+	y.places = calloc(in_flight, sizeof(*y.places));
+	if (!y.share || y.epoll_fd < 0 || !y.shards || !y.places)
+		fail("out of memory");
+	for (size_t i = 0; i < y.shard_count; i++)
+		make_shard(&y.shards[i]);
+	for (unsigned i = 0; i < in_flight; i++)
+		make_place(&y.places[i], &y.shards[i / SHARD_SLOTS]);
+}
+
+static void close_all(unsigned in_flight)
+{
+	for (unsigned i = 0; i < in_flight; i++)
+		curl_easy_cleanup(y.places[i].easy);
+	for (size_t i = 0; i < y.shard_count; i++)
+		curl_multi_cleanup(y.shards[i].multi);
+	curl_share_cleanup(y.share);
+	close(y.epoll_fd);
+	free(y.places);
+	free(y.shards);
 }
 
 int main(int argc, char **argv)
 {
-	must(argc == 4, "usage: yardstick BASE_URL COUNT IN_FLIGHT");
-	run.base = argv[1];
-	run.count = strtol(argv[2], NULL, 10);
-	const long in_flight = strtol(argv[3], NULL, 10);
-	must(run.count > 0 && in_flight > 0 && in_flight <= 4096, "COUNT and IN_FLIGHT must be above 0");
-	snprintf(run.tag, sizeof(run.tag), "%ld", (long)getpid());
-	must(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK, "libcurl does not start");
-	run.epoll = epoll_create1(EPOLL_CLOEXEC);
-	log_in();
-	const size_t slot_count = (size_t)in_flight, shard_count = (slot_count + SLOTS - 1) / SLOTS;
-	struct shard *shards = calloc(shard_count, sizeof(*shards));
-	struct slot *slots = calloc(slot_count, sizeof(*slots));
-	must(shards && slots, "out of memory");
-	for (size_t i = 0; i < shard_count; i++)
-		init_shard(&shards[i]);
-	for (size_t i = 0; i < slot_count; i++)
-		init_slot(&slots[i], &shards[i / SLOTS]);
-	const double cpu = cpu_us();
-	const long long begin = now_ms();
-	for (size_t i = 0; i < slot_count; i++)
-		next_handoff(&slots[i]);
-	run_all(shards, shard_count);
-	const double seconds = (double)(now_ms() - begin + 1) / 1000;
-	printf("%.1f %.0f\n", (cpu_us() - cpu) / (double)run.count, (double)run.count / seconds);
-	must(run.failed == 0, "some calls failed");
-	return 0;
+	const unsigned in_flight = argc > 3 ? (unsigned)strtoul(argv[2], NULL, 10) : 0;
+	const unsigned count = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 0;
+	if (in_flight == 0 || count == 0) {
+		fprintf(stderr, "usage: yardstick BASE_URL IN_FLIGHT COUNT [TOKEN [CA_FILE]]\n");
+		return 2;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	y.base_url = argv[1];
+	y.run = getpid();
+	snprintf(y.token, sizeof(y.token), "Authorization: Bearer %s", argc > 4 ? argv[4] : CALL_TOKEN);
+	y.ca_file = argc > 5 ? argv[5] : NULL;
+	y.warm_up = 2 * in_flight;
+	y.total = y.warm_up + count;
+	open_all(in_flight);
+	for (unsigned i = 0; i < in_flight; i++)
+		start_handoff(&y.places[i]);
+	run();
+	print_result(count, wall_seconds() - y.began, cpu_usec() - y.cpu, y.errors);
+	close_all(in_flight);
+	curl_global_cleanup();
+	return y.errors ? 1 : 0;
 }

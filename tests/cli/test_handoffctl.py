@@ -1,5 +1,7 @@
 """handoffctl: what it says about wrong usage and bad lines, what it sends, what it makes of the outcomes."""
 import json
+import os
+import pty
 import re
 import subprocess
 import threading
@@ -8,7 +10,7 @@ import time
 import pytest
 from confluent_kafka import Consumer, Producer
 
-from lib import PROJECT, binary, end_offsets, free_port, libconfig, read_all
+from lib import PROJECT, binary, free_port, libconfig, read_all
 
 QUEUE = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
 
@@ -264,7 +266,7 @@ def test_what_is_sent(broker, topics, config):
 
 def test_a_bad_line_sends_nothing(broker, topics, config):
     assert ctl("submit", "-c", config, data=requests(5) + "{}\n").returncode == 2
-    assert set(end_offsets(broker.bootstrap, topics.requests).values()) == {0}
+    assert read_all(broker.bootstrap, topics.requests) == []
 
 
 def test_the_rate_is_kept(broker, topics, config):
@@ -363,3 +365,22 @@ def test_a_value_cannot_steer_the_terminal(broker, topics, config):
     write_outcomes(broker, topics, ({"handoffId": "h1", "batchId": "b", "sessionId": "a\x1b[2Jb"}, "completed", "ok"))
     done = ctl("follow", "-c", config, "--from-start", "--count", "1", "--timeout", "30")
     assert done.returncode == 0 and "  a?[2Jb  " in done.stdout
+
+
+def test_a_bar_on_a_terminal(sandbox):
+    """What a person sees: the bar is redrawn in its line, statuses have colours."""
+    master, slave = pty.openpty()
+    command = [binary("handoffctl"), "submit", "-b", sandbox.bootstrap, "--rate", "40"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=slave, stderr=slave, text=True) as process:
+        os.close(slave)
+        process.stdin.write(requests(20))
+        process.stdin.close()
+        seen = b""
+        try:
+            while block := os.read(master, 4096):
+                seen += block
+        except OSError:  # how Linux says that the other end was closed
+            pass
+        os.close(master)
+    assert process.returncode == 0
+    assert seen.count(b"\r[") > 2 and b"] 20 of 20 sent\x1b[K\r\n20 requests submitted to handoff.requests" in seen

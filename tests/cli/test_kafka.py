@@ -92,6 +92,15 @@ def test_it_ends_with_its_owner(tmp_path, apache):
     assert not lives(brokers[0])
 
 
+def test_stopping_ends_the_watcher_too(tmp_path, apache):
+    directory = tmp_path / "kafka"
+    start_kafka(directory)
+    watcher = int((directory / "watcher").read_text())
+    assert lives(watcher)
+    stop_kafka(directory)
+    assert not lives(watcher) and not directory.exists()
+
+
 def test_a_folder_of_somebody_keeps_what_is_in_it(tmp_path, apache):
     (tmp_path / "mine").write_text("kept")
     start_kafka(tmp_path)

@@ -31,7 +31,9 @@
 #include "doors/loop.h"
 #include "handoff/record.h"
 
+#ifndef PATIENCE
 #define PATIENCE (30 * USEC_PER_SEC)
+#endif
 
 struct cluster {
 	rd_kafka_t *rk;

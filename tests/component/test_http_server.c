@@ -145,7 +145,7 @@ static bool complete(const char *text)
 {
 	const char *end = strstr(text, "\r\n\r\n");
 	const char *length = strstr(text, "Content-Length: ");
-	return end && length && strlen(end + 4) >= (size_t)atoi(length + strlen("Content-Length: "));
+	return end && length && strlen(end + 4) >= strtoul(length + strlen("Content-Length: "), NULL, 10);
 }
 
 /* What the server sent, so far. */
@@ -340,10 +340,10 @@ static void test_body_limit(void **state)
 	assert_non_null(request);
 	for (int extra = 0; extra < 2; extra++) {
 		const int fd = dial(w);
-		const int head =
-			sprintf(request, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", BODY_LIMIT + extra);
-		memset(request + head, 'x', (size_t)(BODY_LIMIT + extra));
-		request[head + BODY_LIMIT + extra] = '\0';
+		const size_t length = (size_t)BODY_LIMIT + (size_t)extra;
+		const int head = sprintf(request, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", length);
+		memset(request + head, 'x', length);
+		request[(size_t)head + length] = '\0';
 		assert_memory_equal(ask(w, fd, request), extra ? "HTTP/1.1 413 " : "HTTP/1.1 200 ", 13);
 		assert_int_equal(w->requests, 1);
 		close(fd);

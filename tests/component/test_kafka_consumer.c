@@ -181,6 +181,46 @@ static void not_reading_is_back_pressure(void **state)
 	member_leave(&m);
 }
 
+/* The other tests look again ten times a second and would not notice. */
+static void whatever_comes_wakes_the_loop(void **state)
+{
+	struct member m;
+	struct kafka_consumer_event event;
+	struct kafka_read read;
+	struct fault fault;
+	(void)state;
+	join(&m, &event);
+	const size_t at = event_index(&event, "requests", 0);
+	struct pollfd wakeup = { .fd = m.wakeup, .events = POLLIN };
+	assert_int_equal(member_end(&m, at), 0);
+	for (int64_t round = 0; round < 20; round++) {
+		struct record record = plain_record("requests", 0, "k", "v");
+		do
+			kafka_consumer_read(m.consumer, at, &read);
+		while (read.kind == KAFKA_READ_END);
+		assert_int_equal(read.kind, KAFKA_READ_NOTHING);
+		put_records(&cluster.options, &record, 1);
+		for (read.kind = KAFKA_READ_NOTHING; read.kind != KAFKA_READ_RECORD;) {
+			assert_int_equal(poll(&wakeup, 1, 10000), 1);
+			loop_wakeup_clear(m.wakeup);
+			member_serve(&m);
+			do
+				kafka_consumer_read(m.consumer, at, &read);
+			while (read.kind == KAFKA_READ_END);
+		}
+		assert_int_equal(read.record->offset, round);
+		record_free(read.record);
+		/* And an answer. */
+		assert_int_equal(kafka_consumer_ask(m.consumer, &fault), 0);
+		while (!kafka_consumer_next(m.consumer, &event)) {
+			assert_int_equal(poll(&wakeup, 1, 10000), 1);
+			loop_wakeup_clear(m.wakeup);
+		}
+		assert_int_equal(event.kind, KAFKA_OFFSETS);
+	}
+	member_leave(&m);
+}
+
 static void lost_records_are_told_and_reading_goes_on(void **state)
 {
 	struct member m;
@@ -256,6 +296,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_empty_partition_ends_at_its_beginning, start, stop),
 		cmocka_unit_test_setup_teardown(offsets_and_metadata_come_back, start, stop),
 		cmocka_unit_test_setup_teardown(not_reading_is_back_pressure, start, stop),
+		cmocka_unit_test_setup_teardown(whatever_comes_wakes_the_loop, start, stop),
 		cmocka_unit_test_setup_teardown(lost_records_are_told_and_reading_goes_on, start, stop),
 		cmocka_unit_test_setup_teardown(nobody_there_is_told, start, stop),
 	};

@@ -94,7 +94,7 @@ def test_requests_that_are_no_step(simulator, cognigy, method, path, status):
 @pytest.mark.parametrize("body", [
     "", "x", "[]", "null", '{"a":1}x', "{'variables':{}}", '{"variables":[]}', '{"variables":null}',
     '{"variables":{},"telephony":1}', '{"variables":{"a":01}}', '{"variables":{"a":"\n"}}', '{"variables":{"a":1,}}',
-    '{"variables":{"a":NaN}}', '{"variables":{"a":"\\x"}}', '{"v\\u0061riables":{}}', "{" * 100,
+    '{"variables":{"a":NaN}}', '{"variables":{"a":"\\x"}}', "{" * 100,
     b'{"variables":{"a":"\xff"}}', b'{"variables":{"a":"\xed\xa0\x80"}}', b'{"a":1}\0',
 ])
 def test_updates_that_are_no_json_or_make_no_sense(cognigy, body):

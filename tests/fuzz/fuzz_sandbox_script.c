@@ -10,7 +10,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct world world;
 	struct fault fault = { .message = "" };
-	world_init(&world);
+	if (world_init(&world) < 0)
+		return 0;
 	const int r = script_apply(&world, "script", (struct span){ (const char *)data, size }, &fault);
 	if (r == -EINVAL &&
 	    (world.sessions.count > 0 || world.rules.count > 0 || world.limit.calls > 0 || fault.message[0] == '\0'))

@@ -8,6 +8,16 @@
 
 #include "base/heap.h"
 
+/* The program's own reallocarray(), so that a test can have it fail: after so many calls, once. */
+static int calls_until_failure = -1;
+
+void *reallocarray(void *p, size_t count, size_t size)
+{
+	if (calls_until_failure >= 0 && calls_until_failure-- == 0)
+		return NULL;
+	return realloc(p, count * size);
+}
+
 struct item {
 	int name;
 	struct heap_link link;
@@ -148,12 +158,38 @@ static void takes_an_item_again(void **state)
 	heap_fini(&h);
 }
 
+static void survives_lack_of_memory(void **state)
+{
+	enum { MANY = 100 };
+	struct item items[MANY] = { { 0 } };
+	struct heap h;
+	size_t failures = 0;
+	(void)state;
+	heap_init(&h);
+	for (size_t i = 0; i < MANY;) {
+		calls_until_failure = i % 2 == failures % 2 ? 0 : -1;
+		if (heap_push(&h, &items[i].link, (int64_t)(MANY - i), 0) < 0) {
+			assert_false(heap_has(&items[i].link));
+			assert_int_equal(h.count, i);
+			failures++;
+		} else {
+			i++;
+		}
+	}
+	calls_until_failure = -1;
+	assert_true(failures > 0);
+	check_order(&h);
+	for (size_t i = MANY; i > 0; i--)
+		assert_ptr_equal(heap_pop(&h), &items[i - 1].link);
+	heap_fini(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(empty_heap_has_no_top), cmocka_unit_test(orders_by_key_then_tie),
 		cmocka_unit_test(removes_from_anywhere), cmocka_unit_test(lives_like_a_sorted_list),
-		cmocka_unit_test(takes_an_item_again),
+		cmocka_unit_test(takes_an_item_again),   cmocka_unit_test(survives_lack_of_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

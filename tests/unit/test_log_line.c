@@ -48,6 +48,7 @@ static void names_the_subject(void **state)
 		{ { NULL, NULL, "handoff.requests", 3, 1041 },
 		  ",\"topic\":\"handoff.requests\",\"partition\":3,\"offset\":1041",
 		  "record=handoff.requests/3/1041 " },
+		{ { NULL, NULL, "t", 0, 0 }, ",\"topic\":\"t\",\"partition\":0,\"offset\":0", "record=t/0/0 " },
 		{ { NULL, NULL, "t", 0, -1 }, ",\"topic\":\"t\",\"partition\":0", "record=t/0 " },
 		{ { NULL, NULL, "t", -1, -1 }, ",\"topic\":\"t\"", "record=t " },
 		{ { NULL, NULL, "t", INT32_MAX, INT64_MAX },

@@ -13,6 +13,16 @@
 
 #define PAIRS_MAX 4
 
+/* The program's own reallocarray(), so that a test can have it fail: after so many calls, once. */
+static int calls_until_failure = -1;
+
+void *reallocarray(void *p, size_t count, size_t size)
+{
+	if (calls_until_failure >= 0 && calls_until_failure-- == 0)
+		return NULL;
+	return realloc(p, count * size);
+}
+
 static struct scan_value object_of(struct span json)
 {
 	struct scan_value value;
@@ -29,13 +39,32 @@ static size_t count_of(const struct merge_pair *pairs)
 	return count;
 }
 
-static void merges(void **state)
+struct merging {
+	const char *existing;
+	struct merge_pair pairs[PAIRS_MAX];
+	const char *merged; /* NULL: refused */
+};
+
+static void merge_all(const struct merging *cases, size_t count)
 {
-	const struct {
-		const char *existing;
-		struct merge_pair pairs[PAIRS_MAX];
-		const char *merged; /* NULL: refused */
-	} cases[] = {
+	struct buf out;
+	buf_init(&out, 1000);
+	for (size_t i = 0; i < count; i++) {
+		const struct scan_value existing = object_of(span_of(cases[i].existing));
+		buf_reset(&out);
+		buf_add_char(&out, '#');
+		const int r = merge_object(&out, existing, cases[i].pairs, count_of(cases[i].pairs));
+		assert_true(buf_ok(&out));
+		assert_int_equal(r, cases[i].merged ? 0 : -EINVAL);
+		assert_int_equal(buf_text(&out)[0], '#');
+		assert_string_equal(buf_text(&out) + 1, cases[i].merged ? cases[i].merged : "");
+	}
+	buf_fini(&out);
+}
+
+static void keeps_places_and_texts(void **state)
+{
+	const struct merging cases[] = {
 		{ "{}", { { SPAN_NONE, SPAN_NONE } }, "{}" },
 		{ "{}", { { SPAN("a"), SPAN("1") } }, "{\"a\":1}" },
 		{ "{\"a\":1}", { { SPAN_NONE, SPAN_NONE } }, "{\"a\":1}" },
@@ -63,6 +92,14 @@ static void merges(void **state)
 		  "{\"o\":{ \"a\" : [ 1 , {} ] },\"a\":1}" },
 		/* white space between members goes, in values it stays */
 		{ " { \"a\" : 1 ,\n\t\"b\" : [ 2 ] } ", { { SPAN("c"), SPAN("3") } }, "{\"a\":1,\"b\":[ 2 ],\"c\":3}" },
+	};
+	(void)state;
+	merge_all(cases, ARRAY_SIZE(cases));
+}
+
+static void compares_keys_decoded(void **state)
+{
+	const struct merging cases[] = {
 		/* a key is what it means, however it is spelled */
 		{ "{\"\\u0076ar\":1,\"x\":2}", { { SPAN("var"), SPAN("9") } }, "{\"\\u0076ar\":9,\"x\":2}" },
 		{ "{\"\\u0076ar\":1,\"va\":2}",
@@ -77,6 +114,14 @@ static void merges(void **state)
 		{ "{\"\\u0000\":1}", { { SPAN(""), SPAN("2") } }, "{\"\\u0000\":1,\"\":2}" },
 		{ "{\"\":1}", { { SPAN(""), SPAN("2") } }, "{\"\":2}" },
 		{ "{}", { { SPAN("a\"\n\0"), SPAN("1") } }, "{\"a\\\"\\n\\u0000\":1}" },
+	};
+	(void)state;
+	merge_all(cases, ARRAY_SIZE(cases));
+}
+
+static void refuses_and_descends_never(void **state)
+{
+	const struct merging cases[] = {
 		/* only the members themselves, not those within them */
 		{ "{\"a\":{\"b\":1}}", { { SPAN("b"), SPAN("2") } }, "{\"a\":{\"b\":1},\"b\":2}" },
 		{ "{\"a\":{\"b\":1,\"b\":2}}", { { SPAN("b"), SPAN("2") } }, "{\"a\":{\"b\":1,\"b\":2},\"b\":2}" },
@@ -89,20 +134,8 @@ static void merges(void **state)
 		{ "[1]", { { SPAN("a"), SPAN("1") } }, NULL },
 		{ "null", { { SPAN("a"), SPAN("1") } }, NULL },
 	};
-	struct buf out;
 	(void)state;
-	buf_init(&out, 1000);
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		const struct scan_value existing = object_of(span_of(cases[i].existing));
-		buf_reset(&out);
-		buf_add_char(&out, '#');
-		const int r = merge_object(&out, existing, cases[i].pairs, count_of(cases[i].pairs));
-		assert_true(buf_ok(&out));
-		assert_int_equal(r, cases[i].merged ? 0 : -EINVAL);
-		assert_int_equal(buf_text(&out)[0], '#');
-		assert_string_equal(buf_text(&out) + 1, cases[i].merged ? cases[i].merged : "");
-	}
-	buf_fini(&out);
+	merge_all(cases, ARRAY_SIZE(cases));
 }
 
 static void takes_nothing_for_an_empty_object(void **state)
@@ -180,13 +213,38 @@ static void merges_many(void **state)
 	buf_fini(&out);
 }
 
+static void survives_lack_of_memory(void **state)
+{
+	const struct merge_pair pair = { SPAN("z"), SPAN("1") };
+	struct buf json, out;
+	int r = -ENOMEM;
+	(void)state;
+	buf_init(&json, 1 << 20);
+	buf_init(&out, 1 << 20);
+	buf_add_char(&json, '{');
+	add_members(&json, 0, 1000);
+	buf_add_char(&json, '}');
+	for (int calls = 0; r == -ENOMEM; calls++) {
+		assert_true(calls < 20);
+		assert_int_equal(out.len, 0);
+		calls_until_failure = calls;
+		r = merge_object(&out, object_of(buf_span(&json)), &pair, 1);
+		assert_true(r == 0 || calls_until_failure < 0);
+	}
+	assert_true(calls_until_failure > -1);
+	calls_until_failure = -1;
+	assert_int_equal(r, 0);
+	buf_fini(&json);
+	buf_fini(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(merges),
-		cmocka_unit_test(takes_nothing_for_an_empty_object),
-		cmocka_unit_test(says_when_it_does_not_fit),
-		cmocka_unit_test(merges_many),
+		cmocka_unit_test(keeps_places_and_texts),     cmocka_unit_test(compares_keys_decoded),
+		cmocka_unit_test(refuses_and_descends_never), cmocka_unit_test(takes_nothing_for_an_empty_object),
+		cmocka_unit_test(says_when_it_does_not_fit),  cmocka_unit_test(merges_many),
+		cmocka_unit_test(survives_lack_of_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

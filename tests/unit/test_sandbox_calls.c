@@ -160,7 +160,7 @@ static int set_up(void **state)
 {
 	struct stage_play *p = calloc(1, sizeof(*p));
 	assert_non_null(p);
-	world_init(&p->world);
+	assert_int_equal(world_init(&p->world), 0);
 	calls_init(&p->calls, &p->world);
 	p->now = (struct instant){ .mono = 1000 * USEC_PER_SEC, .unix_ms = 1800000000000 };
 	struct http_exchange login = exchange(p, STAGE_LOGIN);

@@ -8,6 +8,8 @@ import uuid
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from lib.process import wait_until
+
 PARTITIONS = 4
 
 
@@ -63,13 +65,29 @@ def quiet(config):
 
 
 def create_topics(bootstrap, partitions, **config):
-    """partitions: topic -> count. Returns when all brokers know them."""
+    """partitions: topic -> count. Returns when every partition answers: a creation is acknowledged before its leaders
+    have taken over, and whoever asks in between is told NOT_LEADER_FOR_PARTITION."""
     admin = AdminClient(quiet({"bootstrap.servers": bootstrap}))
     brokers = len(admin.list_topics(timeout=30).brokers)
     topics = [NewTopic(name, num_partitions=count, replication_factor=min(3, brokers), config=config)
               for name, count in partitions.items()]
     for future in admin.create_topics(topics, operation_timeout=30).values():
         future.result(30)
+    consumer = Consumer(quiet({"bootstrap.servers": bootstrap, "group.id": "reader"}))
+    try:
+        for name, count in partitions.items():
+            for number in range(count):
+                wait_until(lambda place=TopicPartition(name, number): answers(consumer, place), 30,
+                           f"{name}/{number} to have a leader")
+    finally:
+        consumer.close()
+
+
+def answers(consumer, place):
+    try:
+        return consumer.get_watermark_offsets(place, timeout=10) is not None
+    except KafkaException:
+        return False
 
 
 def request(session_id, queue_id="a1b2c3d4-e5f6-7890-abcd-ef1234567890", **fields):

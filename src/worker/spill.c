@@ -1,0 +1,82 @@
+/*
+ * spill - a parked record moves to the tail of its topic, so that what stands behind it can be read
+ *
+ *   pressure                                      what is spilled
+ *   the window (worker.window) is full            the record furthest due
+ *   the memory (worker.memory_mb) is full         the same, where records are still unread
+ *   the done map nears what a commit can carry    the record at the base, for only that moves the base
+ *
+ * It is written again with the same headers (attempt and not-before unchanged) and marked done, in one batch. It may be
+ * spilled again after max(5 s, a quarter of its remaining wait), which handoff-spilled-at tells also after a crash;
+ * until then reading rests. So rewriting is bounded by window / 5 s, and there is no livelock.
+ */
+#include "worker/worker.h"
+
+#define PAUSE_MIN_MS  INT64_C(5000)
+#define PAUSE_SHARE   4
+#define SOON_MS       INT64_C(1000) /* what is due this soon makes room by itself */
+#define AT_ONCE       64
+#define OUTLET_ENOUGH ((size_t)8 << 20) /* what is spilled occupies memory until it is committed */
+
+static bool may_spill(const struct worker *w, const struct job *job)
+{
+	const struct history *h = &job->handoff.history;
+	const int64_t wait = h->not_before_ms - w->now.unix_ms;
+	const int64_t pause = wait / PAUSE_SHARE > PAUSE_MIN_MS ? wait / PAUSE_SHARE : PAUSE_MIN_MS;
+	return job->place == JOB_PARKED && wait > SOON_MS &&
+	       (h->spilled_at_ms == 0 || w->now.unix_ms - h->spilled_at_ms >= pause);
+}
+
+static bool spill(struct worker *w, struct job *job)
+{
+	struct history *h = &job->handoff.history;
+	const int64_t before = h->spilled_at_ms;
+	h->spilled_at_ms = w->now.unix_ms;
+	if (!report_spill(w, job)) {
+		h->spilled_at_ms = before;
+		return false;
+	}
+	metric_add(metrics_plain(w->metrics, METRIC_SPILLS), 1);
+	if (job->request.is_cancel)
+		job->partition->cancels--;
+	dispatch_orphan(w, job);
+	return true;
+}
+
+static bool spill_furthest(struct worker *w, struct partition *p)
+{
+	struct parked *furthest = parking_furthest(&p->parking);
+	struct job *job = furthest ? CONTAINER_OF(furthest, struct job, parked) : NULL;
+	return job && may_spill(w, job) && spill(w, job);
+}
+
+static bool spill_base(struct worker *w, struct partition *p)
+{
+	const int64_t base = offsets_base(p->offsets);
+	for (struct job *job = p->jobs; job; job = job->next)
+		if (job->record->offset == base)
+			return may_spill(w, job) && spill(w, job);
+	return false;
+}
+
+bool spill_make_room(struct worker *w, struct partition *p)
+{
+	if (!p->is_retry || outlet_memory(w->outlet) >= OUTLET_ENOUGH)
+		return false;
+	if (p->job_count >= (size_t)w->settings->worker.window)
+		return spill_furthest(w, p);
+	spill_base(w, p);
+	return false; /* the base moves when the batch is built */
+}
+
+void spill_for_memory(struct worker *w)
+{
+	for (size_t i = 0; i < w->partition_count; i++) {
+		struct partition *p = w->partitions[i];
+		if (!p->is_retry || kafka_consumer_end(w->consumer, i) <= offsets_next(p->offsets))
+			continue;
+		for (int n = 0; n < AT_ONCE && outlet_memory(w->outlet) < OUTLET_ENOUGH; n++)
+			if (!spill_furthest(w, p))
+				break;
+	}
+}

@@ -1,0 +1,66 @@
+"""Brokers die under exactly-once: no worker ends, no outcome is lost or doubled. Three brokers of Apache Kafka."""
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+from conftest import start_kafka, stop_kafka
+from lib import Kafka, Topics, Worker, create_topics, script
+from test_exactly_once import EXACTLY_ONCE, MIXED, Load
+
+# A killed KRaft broker is noticed after 9 s by default; nothing fails over before.
+QUICK = ["broker.session.timeout.ms=3000", "broker.heartbeat.interval.ms=500"]
+KILLS = 2
+APART = 25  # seconds: less than the time a cluster needs to heal is a test of the cluster
+
+
+@pytest.fixture
+def cluster():
+    parent = pathlib.Path(tempfile.mkdtemp(prefix="handoff-kafka-"))
+    directory = parent / "kafka"
+    try:
+        kafka = Kafka(start_kafka(directory, 3, QUICK), "apache")
+        kafka.directory = directory
+        yield kafka
+    finally:
+        stop_kafka(directory)
+        shutil.rmtree(parent, ignore_errors=True)
+
+
+def broker(kafka, verb, number):
+    subprocess.run([script("kafka"), verb, str(number), "--dir", str(kafka.directory)], capture_output=True, timeout=90,
+                   check=True)
+
+
+class Pool:
+    """What Load produces to and judges by."""
+
+    def __init__(self, kafka, topics, simulator):
+        self.bootstrap, self.topics, self.simulator = kafka.bootstrap, topics, simulator
+
+
+@pytest.mark.limit(400)
+@pytest.mark.sandbox(script=MIXED)
+def test_brokers_killed_under_load(folder, cluster, simulator):
+    topics = Topics.unique()
+    create_topics(cluster.bootstrap, {name: topics.partitions for name in topics.all()}, **{"min.insync.replicas": "2"})
+    # The default session time-out: shorter ones turn every broker failure into a lost assignment.
+    workers = [Worker(folder, cluster, topics, simulator, name=name,
+                      env={**EXACTLY_ONCE, "HANDOFFD_KAFKA_INSTANCE": name,
+                           "HANDOFFD_KAFKA_PROPERTIES": "session.timeout.ms=15000"}).wait_ready() for name in ("a", "b")]
+    load = Load(Pool(cluster, topics, simulator), 60 * (KILLS * APART), 60)
+    for number in range(1, KILLS + 1):
+        time.sleep(APART - 15)
+        broker(cluster, "kill", number)
+        time.sleep(10)
+        broker(cluster, "restart", number)
+        time.sleep(5)
+    outcomes = load.judge(Pool(cluster, topics, simulator), timeout=200)
+    slowest = max(o.json()["timing"]["totalMs"] for o in outcomes)
+    print(f"slowest handoff: {slowest} ms")
+    for w in workers:
+        w.check_alive()
+        w.stop_clean(60)
