@@ -24,7 +24,8 @@ static void test_main_path(void **state)
 
 /* ---- memory and windows ---- */
 
-/* A backlog of retries larger than the memory: the partition's end is out of reach until some of them have run. */
+/* A backlog of retries larger than the memory, due too soon to be spilled: the partition's end is out of reach until
+ * some of them have run. */
 static void test_memory_full_of_parked_retries(void **state)
 {
 	(void)state;
@@ -35,10 +36,10 @@ static void test_memory_full_of_parked_retries(void **state)
 	for (int i = 0; i < 100; i++) {
 		char id[16];
 		snprintf(id, sizeof(id), "h%d", i);
-		retry(id, id, 10000, 50000);
+		retry(id, id, 900, 50000);
 	}
 	put_end(RETRY);
-	turns_within(5 * USEC_PER_SEC);
+	turns_within(USEC_PER_SEC / 2);
 	assert_true(world.worker.job_memory >= (1 << 20));
 	assert_false(world.worker.partitions[RETRY]->read_to_end);
 	turns_within(20 * USEC_PER_SEC);

@@ -193,6 +193,8 @@ static void test_a_late_answer_about_offsets(void **state)
 	turn(0);
 	turn(USEC_PER_SEC);
 	assert_int_equal(world.asked, 2); /* until there is an answer */
+	event(KAFKA_OFFSETS)->fault.kind = FAULT_DEPENDENCY_DOWN;
+	turn(0);
 	event(KAFKA_LOST);
 	turn(0);
 	world.next_offset[REQUESTS] = 0;
