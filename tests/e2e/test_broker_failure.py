@@ -42,6 +42,7 @@ class Pool:
         self.bootstrap, self.topics, self.simulator = kafka.bootstrap, topics, simulator
 
 
+@pytest.mark.long
 @pytest.mark.limit(400)
 @pytest.mark.sandbox(script=MIXED)
 def test_brokers_killed_under_load(folder, cluster, simulator):
