@@ -148,12 +148,12 @@ static inline rd_kafka_t *stranger_begin(struct corner *c, const char *id)
 static inline void stranger_put(rd_kafka_t *rk, const char *topic, int32_t partition)
 {
 	static char value[] = "v";
-	const rd_kafka_vu_t what[] = {
+	const rd_kafka_vu_t parts[] = {
 		{ .vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = topic },
 		{ .vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = partition },
-		{ .vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = { .ptr = value, .size = 1 } },
+		{ .vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = { value, 1 } },
 	};
-	assert_null(rd_kafka_produceva(rk, what, ARRAY_SIZE(what)));
+	assert_null(rd_kafka_produceva(rk, parts, ARRAY_SIZE(parts)));
 	assert_int_equal(rd_kafka_flush(rk, 30000), 0);
 }
 
