@@ -268,7 +268,11 @@ static void on_reply(void *arg, const struct http_reply *http)
 	worker_read_clock(w);
 	reply_read(&facts, &reader, w->now.unix_ms, &reply);
 	count_call(w, job, &reply);
-	tenant_hear(job->tenant, &reply, job->token_serial, &w->now);
+	const struct tenant_token token = {
+		.serial = job->token_serial,
+		.is_first_refusal = reply.reason == REASON_AUTH_REJECTED && !job->handoff.relogged,
+	};
+	tenant_hear(job->tenant, &reply, &token, &w->now);
 	if (!job->partition) {
 		/* Its partition has left: the end of the call frees the session, and that is all. */
 		leave_tenant(job);

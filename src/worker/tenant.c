@@ -16,11 +16,25 @@ static void note_login(const struct tenant *t, const char *result)
 	metric_add(metrics_series(t->metrics, METRIC_TOKEN_LOGINS, labels), 1);
 }
 
-static void on_login(void *arg, bool ok, const struct fault *fault)
+static void say_breaker(const struct tenant *t, enum breaker_state before, const char *why)
+{
+	const struct log_subject subject = { .tenant = tenant_name(t), .partition = -1, .offset = -1 };
+	if (t->breaker.state == BREAKER_OPEN && before == BREAKER_CLOSED)
+		log_write(LOG_WARN, &subject, "circuit breaker opened: %s", why);
+	else if (t->breaker.state == BREAKER_CLOSED && before != BREAKER_CLOSED)
+		log_write(LOG_INFO, &subject, "circuit breaker closed");
+}
+
+/* A login that fails in any way but by a rate limit is a dependency that is down. One that succeeds closes nothing: a
+ * real request has to. */
+static void on_login(void *arg, bool ok, const struct fault *fault, usec_t now)
 {
 	struct tenant *t = arg;
+	const enum breaker_state before = t->breaker.state;
 	const struct log_subject subject = { .tenant = tenant_name(t), .partition = -1, .offset = -1 };
 	note_login(t, ok ? "ok" : fault_name(fault->kind));
+	if (!ok && fault->kind != FAULT_RATE_LIMITED)
+		breaker_failed(&t->breaker, now);
 	if (ok && t->login_said)
 		log_write(LOG_INFO, &subject, "logged in again");
 	else if (ok)
@@ -28,6 +42,7 @@ static void on_login(void *arg, bool ok, const struct fault *fault)
 	else if (!t->login_said)
 		log_write(LOG_WARN, &subject, "%s; handoffs wait, trying again", fault->message);
 	t->login_said = !ok;
+	say_breaker(t, before, "the login fails again and again");
 }
 
 int tenant_init(struct tenant *t, const struct settings_tenant *settings, struct loop *loop, struct metrics *metrics,
@@ -104,16 +119,22 @@ static void hear_rate_limit(struct tenant *t, const struct reply *reply, const s
 	gate_close(&t->gate, now->mono + wait * USEC_PER_MSEC, now->mono, (int32_t)http_in_flight(t->http));
 }
 
-void tenant_hear(struct tenant *t, const struct reply *reply, uint64_t token_serial, const struct instant *now)
+void tenant_hear(struct tenant *t, const struct reply *reply, const struct tenant_token *token,
+		 const struct instant *now)
 {
 	const enum breaker_state before = t->breaker.state;
+	char why[64];
 	switch (reply->kind) {
 	case FAULT_DEPENDENCY_DOWN:
 		breaker_failed(&t->breaker, now->mono);
 		break;
 	case FAULT_AUTH:
-		token_cache_refuse(t->token, token_serial);
-		breaker_failed(&t->breaker, now->mono);
+		token_cache_refuse(t->token, token->serial);
+		/* A token that was revoked is refused to every call in flight: only the second refusal means us. */
+		if (token->is_first_refusal)
+			breaker_undecided(&t->breaker, now->mono);
+		else
+			breaker_failed(&t->breaker, now->mono);
 		break;
 	case FAULT_RATE_LIMITED:
 		hear_rate_limit(t, reply, now);
@@ -130,21 +151,13 @@ void tenant_hear(struct tenant *t, const struct reply *reply, uint64_t token_ser
 			breaker_undecided(&t->breaker, now->mono);
 		break;
 	}
-	if (before == t->breaker.state)
-		return;
-	const struct log_subject subject = { .tenant = tenant_name(t), .partition = -1, .offset = -1 };
-	if (t->breaker.state == BREAKER_OPEN && before == BREAKER_CLOSED)
-		log_write(LOG_WARN, &subject, "circuit breaker opened: the %s call failed (%s)",
-			  stage_name(reply->stage), fault_name(reply->kind));
-	else if (t->breaker.state == BREAKER_CLOSED)
-		log_write(LOG_INFO, &subject, "circuit breaker closed");
+	snprintf(why, sizeof(why), "the %s call failed (%s)", stage_name(reply->stage), fault_name(reply->kind));
+	say_breaker(t, before, why);
 }
 
 const char *tenant_obstacle(const struct tenant *t, usec_t now)
 {
-	if (t->breaker.state != BREAKER_CLOSED)
-		return "the circuit breaker is open";
 	if (has_token(t, now))
-		return NULL;
+		return t->breaker.state == BREAKER_CLOSED ? NULL : "the circuit breaker is open";
 	return token_cache_trouble(t->token)->message[0] ? token_cache_trouble(t->token)->message : "no token yet";
 }

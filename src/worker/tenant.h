@@ -47,8 +47,15 @@ bool tenant_may_call(const struct tenant *t, usec_t now);
 /* The earliest time at which tenant_may_start() can turn true by itself; USEC_NEVER: an event has to come first. */
 usec_t tenant_ready_at(const struct tenant *t, usec_t now);
 
+/* The token a call was made with. */
+struct tenant_token {
+	uint64_t serial;
+	bool is_first_refusal; /* of a 401: the call is repeated with another token */
+};
+
 /* What a reply means for everybody who calls this tenant: gate, breaker, token. */
-void tenant_hear(struct tenant *t, const struct reply *reply, uint64_t token_serial, const struct instant *now);
+void tenant_hear(struct tenant *t, const struct reply *reply, const struct tenant_token *token,
+		 const struct instant *now);
 
 /* Why it cannot be called, for the readiness page; NULL when it can. */
 const char *tenant_obstacle(const struct tenant *t, usec_t now);

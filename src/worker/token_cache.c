@@ -97,7 +97,7 @@ static void fail(struct token_cache *cache, int64_t retry_after_ms)
 		delay = retry_after_ms;
 	cache->not_before = cache->now.mono + delay * USEC_PER_MSEC;
 	cache->refresh_at = cache->not_before;
-	cache->heard(cache->arg, false, &cache->trouble);
+	cache->heard(cache->arg, false, &cache->trouble, cache->now.mono);
 }
 
 /* Is `word` one of the blank-separated words of `list`? */
@@ -173,7 +173,7 @@ static void on_reply(void *arg, const struct http_reply *reply)
 		cache->failures = 0;
 		cache->trouble.kind = FAULT_NONE;
 		cache->trouble.message[0] = '\0';
-		cache->heard(cache->arg, true, &cache->trouble);
+		cache->heard(cache->arg, true, &cache->trouble, cache->now.mono);
 		return;
 	}
 	if (reply->error != HTTP_OK)

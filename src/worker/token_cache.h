@@ -21,8 +21,8 @@
 
 struct token_cache;
 
-/* Told of the end of each login; `retry_after_ms` is that of a 429, else -1. */
-typedef void token_cache_heard(void *arg, bool ok, const struct fault *fault);
+/* Told of the end of each login, or of why it could not begin. */
+typedef void token_cache_heard(void *arg, bool ok, const struct fault *fault, usec_t now);
 
 /* Borrows both. NULL when out of memory. */
 struct token_cache *token_cache_new(struct http *http, const struct settings_tenant *settings, token_cache_heard *heard,

@@ -80,9 +80,10 @@ static struct settings_tenant tenant;
 static struct token_cache *cache;
 static int heard_ok, heard_trouble;
 
-static void on_heard(void *arg, bool ok, const struct fault *fault)
+static void on_heard(void *arg, bool ok, const struct fault *fault, usec_t at)
 {
 	(void)arg;
+	(void)at;
 	heard_ok += ok;
 	heard_trouble += !ok;
 	assert_int_equal(fault->kind == FAULT_NONE, ok);
