@@ -178,19 +178,18 @@ static void hold(struct job *job)
 
 static void end_unmergeable(struct job *job, int error)
 {
-	const struct reply reply = {
+	struct reply reply = {
 		.stage = STAGE_FETCH,
 		.kind = FAULT_PERMANENT,
 		.reason = REASON_BAD_RESPONSE,
 		.budget = BUDGET_COUNT,
 		.retry_after_ms = -1,
 		.code = "UNMERGEABLE",
-		.message = "the session's variables cannot be merged faithfully: a name stands in them twice",
 	};
-	struct reply copy = reply;
-	if (error != -EINVAL)
-		snprintf(copy.message, sizeof(copy.message), "the merged variables are too large");
-	const struct handoff_event event = { .kind = HANDOFF_UNSENDABLE, .reply = &copy };
+	snprintf(reply.message, sizeof(reply.message), "%s",
+		 error == -EINVAL ? "the session's variables cannot be merged faithfully: a name stands in them twice"
+				  : "the merged variables are too large");
+	const struct handoff_event event = { .kind = HANDOFF_UNSENDABLE, .reply = &reply };
 	carry_out(job, feed(job, &event));
 }
 
