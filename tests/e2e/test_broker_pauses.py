@@ -1,0 +1,76 @@
+"""The only broker stands still under load, for long or often: no worker ends, no outcome is lost or doubled."""
+import os
+import pathlib
+import random
+import shutil
+import signal
+import tempfile
+import time
+
+import pytest
+
+from conftest import start_kafka, stop_kafka
+from lib import Kafka, Load, Pool
+from test_exactly_once import MIXED
+
+
+@pytest.fixture(scope="module")
+def broker_alone():
+    """A broker of this file's own; `pause(seconds)` stops it for a while."""
+    parent = pathlib.Path(tempfile.mkdtemp(prefix="handoff-kafka-"))
+    directory = parent / "kafka"
+    try:
+        kafka = Kafka(start_kafka(directory), "apache")
+        pid = int((directory / "broker-1" / "pid").read_text())
+
+        def pause(seconds):
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                time.sleep(seconds)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+        kafka.pause = pause
+        yield kafka
+    finally:
+        stop_kafka(directory)
+        shutil.rmtree(parent, ignore_errors=True)
+
+
+def transactions(workers):
+    return {result: sum(w.metric("handoffd_transactions_total", result=result) for w in workers)
+            for result in ("committed", "aborted", "lost", "unknown", "fenced")}
+
+
+@pytest.mark.limit(240)
+@pytest.mark.sandbox(script=MIXED)
+def test_coordinator_times_transactions_out(folder, broker_alone, simulator):
+    pool = Pool(folder, broker_alone, simulator)
+    short = {"kafka": {"properties": ["transaction.timeout.ms=3000", "session.timeout.ms=6000"], "commit_interval_ms": 1}}
+    workers = [pool.start(name, **short) for name in ("a", "b")]
+    load = Load(pool, 2000, 60)
+    for seconds in (4, 9):  # the second one is beyond the session time-out, too
+        time.sleep(3)
+        broker_alone.pause(seconds)
+    load.judge(timeout=150)
+    print(transactions(workers))
+    for w in workers:
+        w.check_alive()
+        w.stop_clean(60)
+
+
+@pytest.mark.limit(240)
+@pytest.mark.sandbox(script=MIXED)
+def test_broker_stutters(folder, broker_alone, simulator):
+    pool = Pool(folder, broker_alone, simulator)
+    workers = [pool.start(name, kafka={"commit_interval_ms": 1}) for name in ("a", "b")]
+    load = Load(pool, 1500, 60)
+    dice = random.Random(4)
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        broker_alone.pause(dice.uniform(0.1, 0.8))
+        time.sleep(dice.uniform(0.05, 0.4))
+    load.judge(timeout=150)
+    print(transactions(workers))
+    for w in workers:
+        w.check_alive()
+        w.stop_clean(60)
