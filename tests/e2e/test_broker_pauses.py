@@ -1,7 +1,10 @@
-"""The only broker stands still under load, for long or often: no worker ends, no outcome is lost or doubled."""
+"""The only broker stands still under load, for long or often, or its connections are cut in the middle of commits: no
+worker ends, no outcome is lost or doubled.
+"""
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import tempfile
@@ -11,16 +14,20 @@ import pytest
 
 from conftest import start_kafka, stop_kafka
 from lib import Kafka, Load, Pool
+from lib.proxy import CuttingProxy
 from test_exactly_once import MIXED
 
 
 @pytest.fixture(scope="module")
 def broker_alone():
-    """A broker of this file's own; `pause(seconds)` stops it for a while."""
+    """A broker of this file's own, which clients reach through `proxy`; `pause(seconds)` stops it for a while."""
     parent = pathlib.Path(tempfile.mkdtemp(prefix="handoff-kafka-"))
     directory = parent / "kafka"
+    real = []
+    proxy = CuttingProxy(lambda: real[0] if real else port_in(directory))
     try:
-        kafka = Kafka(start_kafka(directory), "apache")
+        direct = start_kafka(directory, settings=[f"advertised.listeners=PLAINTEXT://127.0.0.1:{proxy.port}"])
+        real.append(int(direct.rsplit(":", 1)[1]))
         pid = int((directory / "broker-1" / "pid").read_text())
 
         def pause(seconds):
@@ -29,11 +36,19 @@ def broker_alone():
                 time.sleep(seconds)
             finally:
                 os.kill(pid, signal.SIGCONT)
-        kafka.pause = pause
+        kafka = Kafka(f"127.0.0.1:{proxy.port}", "apache")
+        kafka.pause, kafka.proxy = pause, proxy
         yield kafka
     finally:
         stop_kafka(directory)
+        proxy.close()
         shutil.rmtree(parent, ignore_errors=True)
+
+
+def port_in(directory):
+    """While the broker starts: it calls itself through the proxy."""
+    text = (directory / "broker-1" / "broker.properties").read_text()
+    return int(re.search(r"^listeners=PLAINTEXT://127\.0\.0\.1:(\d+)", text, re.M).group(1))
 
 
 def transactions(workers):
@@ -71,6 +86,24 @@ def test_broker_stutters(folder, broker_alone, simulator):
         time.sleep(dice.uniform(0.05, 0.4))
     load.judge(timeout=150)
     print(transactions(workers))
+    for w in workers:
+        w.check_alive()
+        w.stop_clean(60)
+
+
+@pytest.mark.limit(240)
+@pytest.mark.sandbox(script=MIXED)
+def test_connections_cut_during_commits(folder, broker_alone, simulator):
+    pool = Pool(folder, broker_alone, simulator)
+    workers = [pool.start(name) for name in ("a", "b")]
+    load = Load(pool, 1200, 60)
+    proxy = broker_alone.proxy
+    proxy.share = 0.1
+    time.sleep(20)
+    proxy.share = 0
+    load.judge(timeout=150)
+    print(transactions(workers), proxy.requests_lost, proxy.replies_lost)
+    assert proxy.requests_lost > 5 and proxy.replies_lost > 5
     for w in workers:
         w.check_alive()
         w.stop_clean(60)
