@@ -13,8 +13,8 @@ import time
 import pytest
 
 from conftest import start_kafka, stop_kafka
-from lib import Kafka, Load, Pool
-from lib.proxy import CuttingProxy
+from lib import Kafka, Load, Pool, wait_until
+from lib.proxy import END_TRANSACTION, CuttingProxy
 from test_exactly_once import MIXED
 
 
@@ -107,3 +107,21 @@ def test_connections_cut_during_commits(folder, broker_alone, simulator):
     for w in workers:
         w.check_alive()
         w.stop_clean(60)
+
+
+@pytest.mark.limit(240)
+@pytest.mark.sandbox(script=MIXED)
+@pytest.mark.parametrize("lose_request", [True, False])
+def test_commit_of_unknown_fate(folder, broker_alone, simulator, lose_request):
+    """The coordinator has given the transaction up, or has committed it, when the client can ask again."""
+    pool = Pool(folder, broker_alone, simulator)
+    w = pool.start("a", kafka={"properties": ["transaction.timeout.ms=3000", "session.timeout.ms=30000"]})
+    load = Load(pool, 1200, 60)
+    time.sleep(4)
+    broker_alone.proxy.strike(END_TRANSACTION, lose_request, seconds=16)  # time-outs are looked for every 10 s
+    wait_until(lambda: broker_alone.proxy.aim is None, 10, "a commit to be cut")
+    load.judge(timeout=150)
+    print(transactions([w]))
+    if lose_request:
+        assert any("asking what is committed" in line["message"] for line in w.log())
+    w.stop_clean(60)

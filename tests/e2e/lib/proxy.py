@@ -3,24 +3,42 @@ import random
 import socket
 import struct
 import threading
+import time
 
 ADD_OFFSETS, END_TRANSACTION, OFFSETS = 25, 26, 28  # Kafka's API keys
 
 
 class CuttingProxy:
     """Forwards 127.0.0.1:`port` to the port that `target()` names. While `share` is above 0, that share of the requests
-    with one of the API keys in `keys` is cut: half of them before the broker has the request, half after."""
+    with one of the API keys in `keys` is cut: half of them before the broker has the request, half after. Or one alone,
+    by strike(), and then nothing passes for a while."""
 
     def __init__(self, target, keys=(ADD_OFFSETS, END_TRANSACTION, OFFSETS)):
         self.target, self.keys, self.share = target, keys, 0.0
         self.requests_lost = self.replies_lost = 0
         self.dice = random.Random(4)
+        self.aim = None  # (API key, is the request itself lost, seconds of darkness)
+        self.dark_until = 0.0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self):
         self.listener.close()
+
+    def strike(self, key, lose_request, seconds):
+        """The next request with that key is lost, or its reply; for so many seconds nothing passes."""
+        self.aim = key, lose_request, seconds
+
+    def _decide(self, key):
+        """(cut this request's connection, before the broker has it)"""
+        if self.aim and self.aim[0] == key:
+            (_, lose_request, seconds), self.aim = self.aim, None
+            self.dark_until = time.monotonic() + seconds
+            return True, lose_request
+        if time.monotonic() < self.dark_until:
+            return True, True
+        return key in self.keys and self.dice.random() < self.share, self.dice.random() < 0.5
 
     def _accept(self):
         while True:
@@ -33,6 +51,8 @@ class CuttingProxy:
     def _serve(self, client):
         broker = None
         try:
+            if time.monotonic() < self.dark_until:
+                return
             broker = socket.create_connection(("127.0.0.1", self.target()), timeout=10)
             broker.settimeout(None)
             for sock in (client, broker):
@@ -52,8 +72,8 @@ class CuttingProxy:
         request = head and read_exactly(client, struct.unpack(">i", head)[0])
         if not request:
             return False
-        cut = struct.unpack(">h", request[:2])[0] in self.keys and self.dice.random() < self.share
-        if cut and self.dice.random() < 0.5:
+        cut, before = self._decide(struct.unpack(">h", request[:2])[0])
+        if cut and before:
             self.requests_lost += 1
             return False
         if cut:
