@@ -23,6 +23,8 @@ static const struct {
 	{ "reconnect.backoff.ms", "100", ANY_CLIENT },
 	{ "reconnect.backoff.max.ms", "500", ANY_CLIENT },
 	{ "topic.metadata.refresh.fast.interval.ms", "100", ANY_CLIENT },
+	/* With the library's 5 min a grown topic's new partitions stay unread that long. */
+	{ "topic.metadata.refresh.interval.ms", "15000", ANY_CLIENT },
 	/* Above the 9 s in which KRaft notices a dead broker: below it, each one costs an assignment. */
 	{ "session.timeout.ms", "15000", KAFKA_CLIENT_CONSUMER },
 	{ "fetch.wait.max.ms", "100", READERS },

@@ -127,9 +127,6 @@ static void take(struct worker *w, struct partition *p, struct record *record)
 static void count_lost(struct worker *w, struct partition *p, int64_t offset)
 {
 	const int64_t lost = offset - offsets_next(p->offsets);
-	p->was_reset = false;
-	if (lost <= 0)
-		return;
 	const struct log_subject subject = { .topic = p->topic, .partition = p->number, .offset = offset };
 	const char *const labels[] = { p->topic };
 	metric_add(metrics_series(w->metrics, METRIC_RECORDS_LOST, labels), (double)lost);
@@ -138,34 +135,71 @@ static void count_lost(struct worker *w, struct partition *p, int64_t offset)
 		  (long long)lost);
 }
 
+/* Begins anew at `offset`, which lies below what was read or committed: the offsets belong to other records now. False
+ * while work of the old ones is open, whose done marks would be taken for marks of the new ones. */
+static bool begin_anew(struct worker *w, struct partition *p, int64_t offset)
+{
+	if (offsets_open_count(p->offsets) > 0)
+		return false;
+	struct offsets *fresh = offsets_new(offset, PARTITION_SPAN_MAX);
+	if (!fresh) {
+		worker_fail(w, "out of memory");
+		return false;
+	}
+	const struct log_subject subject = { .topic = p->topic, .partition = p->number, .offset = offset };
+	log_write(LOG_ERROR, &subject,
+		  "the topic was recreated or cut: it has no offset %lld, where reading was to go on; going on at the "
+		  "earliest, so nothing is skipped, but a recreated topic needs a new group",
+		  (long long)offsets_next(p->offsets));
+	offsets_free(p->offsets);
+	p->offsets = fresh;
+	p->dirty = true;
+	return true;
+}
+
+/* The position was gone, and the first thing there is has `offset`. False when that has to wait. */
+static bool settle_reset(struct worker *w, struct partition *p, int64_t offset)
+{
+	const int64_t next = offsets_next(p->offsets);
+	if (offset < next && !begin_anew(w, p, offset))
+		return false;
+	if (offset > next)
+		count_lost(w, p, offset);
+	p->was_reset = false;
+	return true;
+}
+
 /* Opens the record's offset and takes it over; false when it has to wait. */
 static bool open_and_take(struct worker *w, struct partition *p, struct record *record)
 {
-	if (p->was_reset)
-		count_lost(w, p, record->offset);
+	p->ahead = record;
+	if (p->was_reset && !settle_reset(w, p, record->offset))
+		return false;
 	const int64_t base = offsets_base(p->offsets);
 	const int r = offsets_open(p->offsets, record->offset);
 	p->dirty = p->dirty || offsets_base(p->offsets) != base;
-	p->ahead = r == -E2BIG ? record : NULL;
+	if (r == -E2BIG)
+		return false;
+	p->ahead = NULL;
 	if (r == 0) {
 		take(w, p, record);
-	} else if (r != -E2BIG) {
-		if (r == -ENOMEM)
-			worker_fail(w, "out of memory");
-		record_free(record);
+		return true;
 	}
-	return r != -E2BIG;
+	if (r == -ENOMEM)
+		worker_fail(w, "out of memory");
+	record_free(record);
+	return true;
 }
 
 static void reach(struct worker *w, struct partition *p, int64_t end)
 {
-	if (p->was_reset)
-		count_lost(w, p, end);
+	p->read_to_end = true;
+	if (p->was_reset && !settle_reset(w, p, end))
+		return; /* the first record of what is there now settles it */
 	const int64_t base = offsets_base(p->offsets);
 	/* What cannot be marked as done yet is told of again by the next record, or is read again after a restart. */
 	if (offsets_reach(p->offsets, end) == 0)
 		p->dirty = p->dirty || offsets_base(p->offsets) != base;
-	p->read_to_end = true;
 }
 
 /* Reads from one partition; false when it has nothing more at hand (or no room). */

@@ -27,9 +27,10 @@ struct partition {
 	int32_t lane; /* of a request topic: its place in the list */
 	struct offsets *offsets;
 	struct parking parking;
-	bool read_to_end;     /* since the assignment; nothing parked is dispatched before: a cancel may stand behind */
-	bool was_reset;       /* retention took the position; the next record tells how much was lost */
-	bool dirty;           /* done marks that no batch carries yet */
+	bool read_to_end; /* since the assignment; nothing parked is dispatched before: a cancel may stand behind */
+	bool was_reset;   /* the position is gone; the next record tells how much was lost, or that the topic is another
+			   */
+	bool dirty;       /* done marks that no batch carries yet */
 	struct record *ahead; /* read, but too far beyond the base to be opened yet; nothing is read before it is */
 	struct job *jobs;     /* every job that came from here */
 	size_t job_count;

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from conftest import start_kafka, stop_kafka
-from lib import Kafka, Topics, Worker, create_topics, script
-from test_exactly_once import EXACTLY_ONCE, MIXED, Load
+from lib import Kafka, Load, Pool, script
+from test_exactly_once import MIXED
 
 # A killed KRaft broker is noticed after 9 s by default; nothing fails over before.
 QUICK = ["broker.session.timeout.ms=3000", "broker.heartbeat.interval.ms=500"]
@@ -35,33 +35,22 @@ def broker(kafka, verb, number):
                    check=True)
 
 
-class Pool:
-    """What Load produces to and judges by."""
-
-    def __init__(self, kafka, topics, simulator):
-        self.bootstrap, self.topics, self.simulator = kafka.bootstrap, topics, simulator
-
-
 @pytest.mark.long
 @pytest.mark.limit(400)
 @pytest.mark.sandbox(script=MIXED)
 def test_brokers_killed_under_load(folder, cluster, simulator):
-    topics = Topics.unique()
-    create_topics(cluster.bootstrap, {name: topics.partitions for name in topics.all()}, **{"min.insync.replicas": "2"})
+    pool = Pool(folder, cluster, simulator, **{"min.insync.replicas": "2"})
     # The default session time-out: shorter ones turn every broker failure into a lost assignment.
-    workers = [Worker(folder, cluster, topics, simulator, name=name,
-                      env={**EXACTLY_ONCE, "HANDOFFD_KAFKA_INSTANCE": name,
-                           "HANDOFFD_KAFKA_PROPERTIES": "session.timeout.ms=15000"}).wait_ready() for name in ("a", "b")]
-    load = Load(Pool(cluster, topics, simulator), 60 * (KILLS * APART), 60)
+    patient = {"HANDOFFD_KAFKA_PROPERTIES": "session.timeout.ms=15000"}
+    workers = [pool.start(name, env=patient) for name in ("a", "b")]
+    load = Load(pool, 60 * (KILLS * APART), 60)
     for number in range(1, KILLS + 1):
         time.sleep(APART - 15)
         broker(cluster, "kill", number)
         time.sleep(10)
         broker(cluster, "restart", number)
         time.sleep(5)
-    outcomes = load.judge(Pool(cluster, topics, simulator), timeout=200)
-    slowest = max(o.json()["timing"]["totalMs"] for o in outcomes)
-    print(f"slowest handoff: {slowest} ms")
+    load.judge(timeout=200)
     for w in workers:
         w.check_alive()
         w.stop_clean(60)

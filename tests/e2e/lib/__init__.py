@@ -4,13 +4,16 @@ process     programs under test: started, watched, always stopped
 kafka       topics, producing, reading back: by librdkafka's Python client, which is none of ours
 simulator   the Cognigy simulator: its script and its book
 worker      one handoffd with a configuration of its own
+pool        several under exactly-once, a load, and the verdict on its outcomes
 """
-from lib.kafka import (Kafka, Record, Topics, create_topics, end_offsets, group_offsets, kcat, produce, read_all,
-                       request)
+from lib.kafka import (Kafka, Record, Topics, create_topics, delete_records, end_offsets, group_offsets, grow_topic, kcat,
+                       produce, read_all, recreate_topic, request, set_group_offset)
+from lib.pool import EXACTLY_ONCE, Load, Pool, keyed
 from lib.process import PROJECT, Process, binary, free_port, script, wait_until
 from lib.simulator import Sandbox
 from lib.worker import Worker, config_text, libconfig
 
-__all__ = ["Kafka", "PROJECT", "Process", "Record", "Sandbox", "Topics", "Worker", "binary", "config_text", "create_topics",
-           "end_offsets", "free_port", "group_offsets", "kcat", "libconfig", "produce", "read_all", "request", "script",
-           "wait_until"]
+__all__ = ["EXACTLY_ONCE", "Kafka", "Load", "PROJECT", "Pool", "Process", "Record", "Sandbox", "Topics", "Worker", "binary",
+           "config_text", "create_topics", "delete_records", "end_offsets", "free_port", "group_offsets", "grow_topic",
+           "kcat", "keyed", "libconfig", "produce", "read_all", "recreate_topic", "request", "script",
+           "set_group_offset", "wait_until"]

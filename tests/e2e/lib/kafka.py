@@ -1,4 +1,5 @@
 """Topics and records, by a client that is none of ours: what it reads is what everybody else would read."""
+import ctypes
 import dataclasses
 import json
 import subprocess
@@ -6,7 +7,7 @@ import time
 import uuid
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from lib.process import wait_until
 
@@ -79,6 +80,61 @@ def create_topics(bootstrap, partitions, **config):
             for number in range(count):
                 wait_until(lambda place=TopicPartition(name, number): answers(consumer, place), 30,
                            f"{name}/{number} to have a leader")
+    finally:
+        consumer.close()
+
+
+def grow_topic(bootstrap, topic, partitions):
+    admin = AdminClient(quiet({"bootstrap.servers": bootstrap}))
+    admin.create_partitions([NewPartitions(topic, partitions)], operation_timeout=30)[topic].result(30)
+
+
+def recreate_topic(bootstrap, topic, partitions):
+    """Deletes the topic with everything in it and creates another of that name."""
+    admin = AdminClient(quiet({"bootstrap.servers": bootstrap}))
+    admin.delete_topics([topic], operation_timeout=30)[topic].result(30)
+    wait_until(lambda: topic not in admin.list_topics(timeout=30).topics, 30, f"{topic} to be gone")
+    create_topics(bootstrap, {topic: partitions})
+
+
+def delete_records(bootstrap, topic, partition, before):
+    """As retention would: what lies below offset `before` is removed. The Python client cannot ask for that, its
+    library can."""
+    library = ctypes.CDLL("librdkafka.so.1")
+    pointers = ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_topic_partition_list_new", "rd_kafka_DeleteRecords_new",
+                "rd_kafka_topic_partition_list_add", "rd_kafka_queue_new", "rd_kafka_queue_poll")
+    for name in pointers:
+        getattr(library, name).restype = ctypes.c_void_p
+    pointer, conf = ctypes.c_void_p, library.rd_kafka_conf_new()
+    for name, value in ((b"bootstrap.servers", bootstrap.encode()), (b"log_level", b"0")):
+        library.rd_kafka_conf_set(pointer(conf), name, value, None, 0)
+    client = pointer(library.rd_kafka_new(0, pointer(conf), None, 0))
+    places = pointer(library.rd_kafka_topic_partition_list_new(1))
+    library.rd_kafka_topic_partition_list_add(places, topic.encode(), partition)
+    library.rd_kafka_topic_partition_list_set_offset(places, topic.encode(), partition, ctypes.c_int64(before))
+    wanted = pointer(library.rd_kafka_DeleteRecords_new(places))
+    queue = pointer(library.rd_kafka_queue_new(client))
+    library.rd_kafka_DeleteRecords(client, ctypes.byref(wanted), 1, None, queue)
+    event = pointer(library.rd_kafka_queue_poll(queue, 30000))
+    assert event, "no answer to the deletion of records"
+    library.rd_kafka_event_destroy(event)
+    library.rd_kafka_DeleteRecords_destroy(wanted)
+    library.rd_kafka_topic_partition_list_destroy(places)
+    library.rd_kafka_queue_destroy(queue)
+    library.rd_kafka_destroy(client)
+    consumer = Consumer(quiet({"bootstrap.servers": bootstrap, "group.id": "reader"}))
+    try:
+        place = TopicPartition(topic, partition)
+        wait_until(lambda: consumer.get_watermark_offsets(place, timeout=30)[0] == before, 30, "the records to be gone")
+    finally:
+        consumer.close()
+
+
+def set_group_offset(bootstrap, group, topic, partition, offset):
+    """Of a group without members."""
+    consumer = Consumer(quiet({"bootstrap.servers": bootstrap, "group.id": group}))
+    try:
+        consumer.commit(offsets=[TopicPartition(topic, partition, offset)], asynchronous=False)
     finally:
         consumer.close()
 

@@ -62,7 +62,7 @@ def samples(text):
 class Worker(Process):
     """A handoffd that was started; wait_ready() before relying on it."""
 
-    def __init__(self, folder, kafka, topics, sandbox, name="handoffd", env=None, **changes):
+    def __init__(self, folder, kafka, topics, sandbox, /, name="handoffd", env=None, **changes):
         """`changes`: sections of the configuration, e.g. retry={"base_delay_ms": 100}."""
         self.kafka = kafka
         self.topics = topics

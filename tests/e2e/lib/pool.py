@@ -1,0 +1,88 @@
+"""A pool of workers under exactly-once, a load while something disturbs it, and the verdict on what came of it."""
+import collections
+import json
+import os
+import threading
+import time
+
+from lib.kafka import Kafka, Topics, create_topics, produce, read_all, request
+from lib.worker import Worker
+
+EXACTLY_ONCE = {"HANDOFFD_KAFKA_DELIVERY": "exactly-once"}
+
+
+class Pool:
+    """Topics of its own, and workers by name: the name is the instance."""
+
+    def __init__(self, folder, kafka, simulator, partitions=4, **topic_config):
+        self.folder, self.simulator, self.bootstrap = folder, simulator, kafka.bootstrap
+        self.topics = Topics.unique(partitions)
+        create_topics(kafka.bootstrap, {name: partitions for name in self.topics.all()}, **topic_config)
+
+    def start(self, name, ready=True, env=None, **changes):
+        kafka = {"instance": name, **changes.pop("kafka", {})}
+        w = Worker(self.folder, Kafka(self.bootstrap, "apache"), self.topics, self.simulator, name=name, kafka=kafka,
+                   env={**EXACTLY_ONCE, "HANDOFFD_KAFKA_INSTANCE": name,
+                        "HANDOFFD_KAFKA_STATIC_MEMBERSHIP": "true" if kafka.get("static_membership") else "false",
+                        **(env or {})}, **changes)
+        return w.wait_ready() if ready else w
+
+    def ask(self, numbers, **place):
+        """Requests of those numbers; `place`: partition."""
+        return produce(self.bootstrap, self.topics.requests, [{**keyed(n), **place} for n in numbers])
+
+    def judge(self, count, timeout=120, statuses=("completed", "initiated"), name=None):
+        """Waits for `count` outcomes, notes the figures, and fails unless each request has one and no trigger was
+        executed twice. Returns the outcomes."""
+        late = None
+        try:
+            outcomes = read_all(self.bootstrap, self.topics.outcomes, count, timeout=timeout)
+        except AssertionError as error:
+            late, outcomes = error, read_all(self.bootstrap, self.topics.outcomes)
+        ids = collections.Counter(o.json()["handoffId"] for o in outcomes)
+        book = self.simulator.book()
+        note(name, requests=count, lost=count - len(ids), doubled=sum(ids.values()) - len(ids),
+             sent_twice=book["sessionsTriggerSentTwice"], executed_twice=book["sessionsTriggeredTwice"],
+             slowest_ms=max((o.json()["timing"]["totalMs"] or 0 for o in outcomes), default=0))
+        assert late is None, late
+        assert {name: n for name, n in ids.items() if n != 1} == {}, "each request has one outcome"
+        assert len(ids) == count
+        assert {o.json()["status"] for o in outcomes} <= set(statuses)
+        assert book["sessionsTriggeredTwice"] == 0, "no trigger is executed twice"
+        return outcomes
+
+
+def keyed(n):
+    return {"key": f"s{n}".encode(), "value": request(f"s{n}", handoffId=f"h{n}")}
+
+
+def note(name, **figures):
+    """One line for the table of scripts/disturb."""
+    path = os.environ.get("HANDOFF_DISTURB_RESULTS")
+    if path:
+        case = name or os.environ["PYTEST_CURRENT_TEST"].rsplit("::", 1)[-1].split(" ")[0].removeprefix("test_")
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps({"case": case, **figures}) + "\n")
+
+
+class Load:
+    """Requests at a steady rate while a disturbance goes on."""
+
+    def __init__(self, pool, count, per_second):
+        self.pool, self.count, self.trouble = pool, count, None
+        self.thread = threading.Thread(target=self._run, args=(per_second,), daemon=True)
+        self.thread.start()
+
+    def _run(self, per_second):
+        begin, step = time.monotonic(), max(1, per_second // 10)
+        try:
+            for n in range(0, self.count, step):
+                self.pool.ask(range(n, min(n + step, self.count)))
+                time.sleep(max(0, begin + (n + step) / per_second - time.monotonic()))
+        except Exception as error:  # pylint: disable=broad-except
+            self.trouble = error
+
+    def judge(self, timeout=120, **options):
+        self.thread.join(timeout)
+        assert self.trouble is None, f"the load itself failed: {self.trouble}"
+        return self.pool.judge(self.count, timeout, **options)
