@@ -7,8 +7,9 @@ import time
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from lib import (Kafka, Topics, Worker, binary, create_topics, end_offsets, group_offsets, libconfig, produce, read_all,
-                 request, wait_until)
+from conftest import start_kafka, stop_kafka
+from lib import (Kafka, Topics, Worker, binary, create_topics, group_offsets, libconfig, produce, read_all, request,
+                 wait_until)
 
 QUIET = {"done": 0, "pending": 0, "overdue": 0, "lost": 0, "doubled": 0, "contradictory": 0, "unknown": 0}
 
@@ -39,10 +40,10 @@ class Pool:
     def origin(self, place):
         return f"{self.topics.requests}/{place[0]}/{place[1]}"
 
-    def outcome(self, place, status="completed", reason="ok"):
-        produce(self.bootstrap, self.topics.outcomes, [{
+    def outcome(self, place, status="completed", reason="ok", **extra):
+        return produce(self.bootstrap, self.topics.outcomes, [{
             "key": b"s", "value": b"{}", "headers": {"handoff-origin": self.origin(place), "handoff-status": status,
-                                                     "handoff-reason": reason}}])
+                                                     "handoff-reason": reason}, **extra}])[0]
 
     def retry(self, place, not_before):
         return produce(self.bootstrap, self.topics.retry, [{
@@ -50,7 +51,7 @@ class Pool:
             "headers": {"handoff-id": "h", "handoff-attempt": "2", "handoff-origin": self.origin(place),
                         "handoff-not-before": str(not_before)}}])[0]
 
-    def commit(self, topic, place, metadata=None):
+    def commit(self, topic, place):
         """The group's offset behind the record, as if it were done."""
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.topics.group, "log_level": 0})
         consumer.commit(offsets=[TopicPartition(topic, place[0], place[1] + 1)], asynchronous=False)
@@ -96,7 +97,7 @@ def test_clean_run(pool):
     assert pool.verify() == (0, {"done": 301}, {}), "a cancel has no outcome, what cannot be read has one"
 
 
-def test_nothing_consumed_by_another_group(pool):
+def test_outcomes_count_whatever_the_group_says(pool):
     pool.request(5)
     pool.worker("a")
     read_all(pool.bootstrap, pool.topics.outcomes, 5)
@@ -177,26 +178,44 @@ def test_done_map_tells_what_is_done_above_the_base(pool):
     assert group_offsets(pool.bootstrap, pool.topics.group, pool.topics.requests, 1)[0] <= 1
     assert pool.verify() == (0, {"done": 38, "pending": 2}, {})
     # Without their outcomes those above the base would be lost: the map says that they are done.
-    pool.config.write_text(pool.config.read_text().replace(pool.topics.outcomes, pool.topics.dead_letters))
+    empty = f"{pool.topics.outcomes}.empty"
+    create_topics(pool.bootstrap, {empty: 1})
+    pool.config.write_text(pool.config.read_text().replace(pool.topics.outcomes, empty))
     code, counts, _ = pool.verify()
     assert (code, counts) == (3, {"lost": 38, "pending": 2})
 
 
-def remove_all(bootstrap, topic):
-    """As retention does, at once."""
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    ends = [TopicPartition(topic, number, end) for number, end in end_offsets(bootstrap, topic).items()]
-    for future in admin.delete_records(ends).values():
-        future.result(30)
+@pytest.fixture
+def eager(folder, simulator):
+    """A broker of its own that looks for what retention removes twice a second; it keeps outcomes for ten minutes."""
+    directory = folder / "kafka"
+    settings = ("log.retention.check.interval.ms=500", "log.initial.task.delay.ms=500", "log.retention.minutes=10")
+    try:
+        yield Pool(folder, start_kafka(directory, settings=settings), simulator)
+    finally:
+        stop_kafka(directory)
 
 
-def test_outcomes_that_retention_removed(pool):
-    places = pool.request(3, partition=0, timestamp=now_ms() - 20000)
-    for place in places:
-        pool.outcome(place)
-    pool.commit(pool.topics.requests, max(places))
-    remove_all(pool.bootstrap, pool.topics.outcomes)
-    assert pool.verify() == (0, {"unknown": 3}, {})
+def low_of(bootstrap, topic, partition):
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reader", "log_level": 0})
+    try:
+        return consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)[0]
+    finally:
+        consumer.close()
+
+
+@pytest.mark.limit(180)
+def test_outcomes_that_retention_removed(eager):
+    old = now_ms() - 900000
+    # A young record in the same segment keeps the requests.
+    places = eager.request(3, partition=0, timestamp=old) + eager.request(2, partition=0)
+    (partition, _), *_ = [eager.outcome(place, timestamp=old) for place in places[:3]]
+    eager.commit(eager.topics.requests, max(places))
+    wait_until(lambda: low_of(eager.bootstrap, eager.topics.outcomes, partition) == 3, 60, "the outcomes to be removed")
+    eager.outcome(places[3], timestamp=now_ms() - 60000)
+    code, counts, findings = eager.verify()
+    assert (code, counts) == (3, {"unknown": 3, "done": 1, "lost": 1})
+    assert list(findings) == [eager.origin(places[4])], "younger than the oldest outcome there is"
 
 
 @pytest.mark.limit(150)
