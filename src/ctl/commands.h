@@ -16,6 +16,7 @@ enum {
 /* argv[0] is the command's name. Each prints its own results and errors and returns an exit code. */
 int submit_run(int argc, char **argv);
 int follow_run(int argc, char **argv);
+int verify_run(int argc, char **argv);
 
 /* "handoffctl: SENTENCE" on stderr; returns `code`. */
 int command_fail(int code, const char *format, ...) PRINTF_LIKE(2, 3);

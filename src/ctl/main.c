@@ -12,6 +12,7 @@ static const struct {
 } COMMANDS[] = {
 	{ "submit", submit_run, "send the requests of a file; with --follow wait for their outcomes" },
 	{ "follow", follow_run, "print the outcomes as they come" },
+	{ "verify", verify_run, "tell whether every request has its one outcome" },
 };
 
 int command_fail(int code, const char *format, ...)

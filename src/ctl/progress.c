@@ -8,9 +8,9 @@
 #define BAR_PERIOD  (USEC_PER_SEC / 10)
 #define LINE_PERIOD (2 * USEC_PER_SEC)
 
-void progress_bar_init(struct progress_bar *bar, bool quiet)
+void progress_bar_init(struct progress_bar *bar, bool quiet, const char *what)
 {
-	*bar = (struct progress_bar){ .quiet = quiet, .terminal = isatty(STDERR_FILENO) };
+	*bar = (struct progress_bar){ .quiet = quiet, .terminal = isatty(STDERR_FILENO), .what = what };
 }
 
 static void draw(struct progress_bar *bar, size_t total, size_t sent, size_t awaited, size_t seen)
@@ -22,7 +22,7 @@ static void draw(struct progress_bar *bar, size_t total, size_t sent, size_t awa
 	memset(picture, '.', BAR_WIDTH);
 	memset(picture, '#', filled);
 	picture[BAR_WIDTH] = '\0';
-	fprintf(stderr, "\r[%s] %zu of %zu sent", picture, sent, total);
+	fprintf(stderr, "\r[%s] %zu of %zu %s", picture, sent, total, bar->what);
 	if (awaited > 0)
 		fprintf(stderr, ", %zu of %zu outcomes", seen, awaited);
 	fputs("\033[K", stderr);
@@ -36,9 +36,9 @@ static void tell(struct progress_bar *bar, size_t total, size_t sent, size_t awa
 	if (bar->terminal)
 		draw(bar, total, sent, awaited, seen);
 	else if (awaited > 0)
-		fprintf(stderr, "%zu of %zu sent, %zu of %zu outcomes\n", sent, total, seen, awaited);
+		fprintf(stderr, "%zu of %zu %s, %zu of %zu outcomes\n", sent, total, bar->what, seen, awaited);
 	else
-		fprintf(stderr, "%zu of %zu sent\n", sent, total);
+		fprintf(stderr, "%zu of %zu %s\n", sent, total, bar->what);
 }
 
 void progress_bar_show(struct progress_bar *bar, usec_t now, size_t total, size_t sent, size_t awaited, size_t seen)

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 
 struct progress_bar {
+	const char *what; /* "sent": what has been done to the first count */
 	bool quiet;
 	bool terminal;
 	bool drawn; /* a bar stands in the present line */
@@ -20,7 +21,7 @@ struct progress_bar {
 	size_t seen;
 };
 
-void progress_bar_init(struct progress_bar *bar, bool quiet);
+void progress_bar_init(struct progress_bar *bar, bool quiet, const char *what);
 /* Shows it, if it is time to. `awaited` 0: outcomes are not waited for. */
 void progress_bar_show(struct progress_bar *bar, usec_t now, size_t total, size_t sent, size_t awaited, size_t seen);
 /* Shows the last state, whatever the time, and ends the bar's line. */

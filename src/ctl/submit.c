@@ -265,7 +265,7 @@ static int open_kafka(struct submit *s)
 static int send_and_follow(struct submit *s)
 {
 	int code = open_kafka(s);
-	progress_bar_init(&s->bar, s->connection.json);
+	progress_bar_init(&s->bar, s->connection.json, "sent");
 	if (code == EXIT_CLEAN)
 		code = send_all(s);
 	if (code == EXIT_CLEAN && s->follow)

@@ -40,6 +40,15 @@ void kafka_client_destroy(rd_kafka_t *rk);
 enum fault_class kafka_fault_class(rd_kafka_resp_err_t error);
 bool kafka_is_transient(rd_kafka_resp_err_t error);
 
+/* --- kafka_metadata.c: for clients that may wait --- */
+
+/* The client's last error goes to `heard`, which must outlive the client. */
+void kafka_conf_hear(rd_kafka_conf_t *conf, struct fault *heard);
+/* Waits for a broker until `deadline`. 0, or -EPIPE with one sentence in `fault`; `heard` is what is told where nobody
+ * answers. */
+int kafka_count_partitions(rd_kafka_t *rk, rd_kafka_topic_t *topic, const char *brokers, const struct fault *heard,
+			   usec_t deadline, int32_t *ret, struct fault *fault) MUST_CHECK;
+
 /* --- kafka_record.c: records in and out --- */
 
 /* A copy of the message; `topic` must outlive it. NULL when out of memory. */

@@ -16,6 +16,7 @@ struct watched {
 	int32_t partition;
 	int64_t start;
 	int64_t end; /* when the reader was made */
+	int64_t at;  /* the first offset that was not passed yet */
 	bool started;
 	bool behind; /* not yet read to `end` */
 };
@@ -41,46 +42,30 @@ static int left_ms(usec_t deadline, usec_t most)
 	return time > 0 ? (int)((time + USEC_PER_MSEC - 1) / USEC_PER_MSEC) : 0;
 }
 
-static int unreachable(struct kafka_reader *r, rd_kafka_resp_err_t error, struct fault *fault)
+/* By `rk` it depends whether what open transactions have written counts. */
+static int ask_ends(rd_kafka_t *rk, const struct watched *part, usec_t deadline, int64_t *ret_low, int64_t *ret_end,
+		    struct fault *fault)
 {
-	return fault_set(fault, -EPIPE, FAULT_DEPENDENCY_DOWN, "no broker answers (tried %.100s): %.120s",
-			 r->options->brokers, r->heard.message[0] ? r->heard.message : rd_kafka_err2str(error));
-}
-
-static int count_partitions(struct kafka_reader *r, rd_kafka_topic_t *topic, usec_t deadline, int32_t *ret,
-			    struct fault *fault)
-{
-	const struct rd_kafka_metadata *metadata;
-	rd_kafka_resp_err_t error;
-	do {
-		error = rd_kafka_metadata(r->rk, 0, topic, &metadata, left_ms(deadline, SLICE));
-		rd_kafka_poll(r->rk, 0); /* r->heard */
-	} while (error && clock_read().mono < deadline);
-	if (error)
-		return unreachable(r, error, fault);
-	const struct rd_kafka_metadata_topic *seen = metadata->topic_cnt > 0 ? &metadata->topics[0] : NULL;
-	error = seen ? seen->err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-	*ret = seen ? seen->partition_cnt : 0;
-	rd_kafka_metadata_destroy(metadata);
-	if (!error && *ret > 0)
-		return 0;
-	return fault_set(fault, -EPIPE, error ? kafka_fault_class(error) : FAULT_PERMANENT, "topic %s: %s",
-			 rd_kafka_topic_name(topic), error ? rd_kafka_err2str(error) : "it has no partitions");
-}
-
-static int find_ends(struct kafka_reader *r, struct watched *part, enum kafka_reader_start start, usec_t deadline,
-		     struct fault *fault)
-{
-	int64_t low;
 	rd_kafka_resp_err_t error;
 	do
-		error = rd_kafka_query_watermark_offsets(r->rk, rd_kafka_topic_name(part->topic), part->partition, &low,
-							 &part->end, left_ms(deadline, 10 * SLICE));
+		error = rd_kafka_query_watermark_offsets(rk, rd_kafka_topic_name(part->topic), part->partition, ret_low,
+							 ret_end, left_ms(deadline, 10 * SLICE));
 	while (kafka_is_transient(error) && clock_read().mono < deadline);
 	if (error)
 		return fault_set(fault, -EPIPE, kafka_fault_class(error), "offsets of %s/%d: %s",
 				 rd_kafka_topic_name(part->topic), (int)part->partition, rd_kafka_err2str(error));
-	part->start = start == KAFKA_READER_EARLIEST ? low : part->end;
+	return 0;
+}
+
+static int find_ends(struct kafka_reader *r, rd_kafka_t *rk, struct watched *part, enum kafka_reader_start start,
+		     usec_t deadline, struct fault *fault)
+{
+	int64_t low = 0;
+	const int error = ask_ends(rk, part, deadline, &low, &part->end, fault);
+	if (error < 0)
+		return error;
+	part->start = start == KAFKA_READER_LATEST ? part->end : low;
+	part->at = part->start;
 	part->behind = part->start < part->end;
 	r->behind += part->behind;
 	return 0;
@@ -108,21 +93,41 @@ static int find_partitions(struct kafka_reader *r, const char *const *names, siz
 			return fault_set(fault, -EINVAL, FAULT_PERMANENT, "topic %s: no such name is possible",
 					 names[i]);
 		r->topics[r->topic_count++] = topic;
-		error = count_partitions(r, topic, deadline, &partitions, fault);
+		error = kafka_count_partitions(r->rk, topic, r->options->brokers, &r->heard, deadline, &partitions,
+					       fault);
 		if (error == 0 && add_partitions(r, topic, partitions) < 0)
 			error = fault_set(fault, -ENOMEM, FAULT_OURS, "out of memory");
 	}
 	return error;
 }
 
+/* Asked under read_committed, a partition's end is its first open transaction; this client is told the very end. */
+static rd_kafka_t *new_stranger(const struct kafka_options *options, struct fault *fault)
+{
+	char ignored[8];
+	rd_kafka_conf_t *conf = kafka_conf_new(options, KAFKA_CLIENT_ADMIN, fault);
+	if (!conf)
+		return NULL;
+	rd_kafka_conf_set(conf, "isolation.level", "read_uncommitted", ignored, sizeof(ignored));
+	return kafka_client_new(conf, KAFKA_CLIENT_ADMIN, fault);
+}
+
+static int find_all_ends(struct kafka_reader *r, enum kafka_reader_start start, usec_t deadline, struct fault *fault)
+{
+	rd_kafka_t *stranger = start == KAFKA_READER_WRITTEN ? new_stranger(r->options, fault) : NULL;
+	int error = start == KAFKA_READER_WRITTEN && !stranger ? -EPIPE : 0;
+	for (size_t i = 0; error == 0 && i < r->part_count; i++)
+		error = find_ends(r, stranger ? stranger : r->rk, &r->parts[i], start, deadline, fault);
+	kafka_client_destroy(stranger);
+	return error;
+}
+
 static int start_reading(struct kafka_reader *r, enum kafka_reader_start start, usec_t deadline, struct fault *fault)
 {
 	/* All ends first: what is written while we ask for them is after the one or before the other. */
-	for (size_t i = 0; i < r->part_count; i++) {
-		const int error = find_ends(r, &r->parts[i], start, deadline, fault);
-		if (error < 0)
-			return error;
-	}
+	const int error = find_all_ends(r, start, deadline, fault);
+	if (error < 0)
+		return error;
 	for (size_t i = 0; i < r->part_count; i++) {
 		struct watched *part = &r->parts[i];
 		if (rd_kafka_consume_start_queue(part->topic, part->partition, part->start, r->queue) < 0)
@@ -136,22 +141,12 @@ static int start_reading(struct kafka_reader *r, enum kafka_reader_start start, 
 
 /* --- life --- */
 
-static void on_error(rd_kafka_t *rk, int error, const char *reason, void *opaque)
-{
-	struct kafka_reader *r = opaque;
-	(void)rk;
-	/* "all brokers are down" says less than what was heard of any one of them. */
-	if (error != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || r->heard.message[0] == '\0')
-		fault_set(&r->heard, 0, kafka_fault_class((rd_kafka_resp_err_t)error), "%s", reason);
-}
-
 static int open_reader(struct kafka_reader *r, size_t topic_count, struct fault *fault)
 {
 	rd_kafka_conf_t *conf = kafka_conf_new(r->options, KAFKA_CLIENT_READER, fault);
 	if (!conf)
 		return -EINVAL;
-	rd_kafka_conf_set_opaque(conf, r);
-	rd_kafka_conf_set_error_cb(conf, on_error);
+	kafka_conf_hear(conf, &r->heard);
 	r->rk = kafka_client_new(conf, KAFKA_CLIENT_READER, fault);
 	if (!r->rk)
 		return -EINVAL;
@@ -201,8 +196,11 @@ static void advance(struct kafka_reader *r, const char *topic, int32_t partition
 {
 	for (size_t i = 0; r->behind > 0 && i < r->part_count; i++) {
 		struct watched *part = &r->parts[i];
-		if (part->partition != partition || !part->behind || next < part->end ||
+		if (part->partition != partition || !part->behind ||
 		    strcmp(rd_kafka_topic_name(part->topic), topic) != 0)
+			continue;
+		part->at = next < part->end ? next : part->end;
+		if (part->at < part->end)
 			continue;
 		part->behind = false;
 		r->behind--;
@@ -261,4 +259,60 @@ int kafka_reader_next(struct kafka_reader *r, usec_t timeout, struct record **re
 bool kafka_reader_caught_up(const struct kafka_reader *r)
 {
 	return r->behind == 0;
+}
+
+bool kafka_reader_part(const struct kafka_reader *r, size_t index, struct kafka_reader_part *ret)
+{
+	if (index >= r->part_count)
+		return false;
+	const struct watched *part = &r->parts[index];
+	*ret = (struct kafka_reader_part){ .topic = rd_kafka_topic_name(part->topic),
+					   .partition = part->partition,
+					   .start = part->start,
+					   .end = part->end,
+					   .at = part->at };
+	return true;
+}
+
+int kafka_reader_low(struct kafka_reader *r, size_t index, usec_t timeout, int64_t *ret, struct fault *fault)
+{
+	int64_t end;
+	return ask_ends(r->rk, &r->parts[index], clock_read().mono + timeout, ret, &end, fault);
+}
+
+/* --- one record --- */
+
+static struct record *take_one(rd_kafka_topic_t *topic, int32_t partition, int64_t offset, usec_t deadline)
+{
+	struct record *record = NULL;
+	bool is_over = false;
+	while (!is_over && clock_read().mono < deadline) {
+		rd_kafka_message_t *message = rd_kafka_consume(topic, partition, left_ms(deadline, SLICE));
+		if (!message)
+			continue;
+		is_over = !message->err || !kafka_is_transient(message->err);
+		if (!message->err && message->offset == offset)
+			record = kafka_record_copy(message, rd_kafka_topic_name(topic));
+		rd_kafka_message_destroy(message);
+	}
+	return record;
+}
+
+struct record *kafka_reader_get(struct kafka_reader *r, const char *topic, int32_t partition, int64_t offset,
+				usec_t timeout)
+{
+	struct watched *part = NULL;
+	for (size_t i = 0; i < r->part_count && !part; i++)
+		if (r->parts[i].partition == partition && !strcmp(rd_kafka_topic_name(r->parts[i].topic), topic))
+			part = &r->parts[i];
+	if (!part)
+		return NULL;
+	if (part->started)
+		rd_kafka_consume_stop(part->topic, partition);
+	part->started = false;
+	if (rd_kafka_consume_start(part->topic, partition, offset) < 0)
+		return NULL;
+	struct record *record = take_one(part->topic, partition, offset, clock_read().mono + timeout);
+	rd_kafka_consume_stop(part->topic, partition);
+	return record;
 }

@@ -22,6 +22,8 @@
 #define DONE_MAP_MAX 4096
 /* A span up to this fits whatever its pattern: with a window no larger, done_map_size() need not be asked. */
 #define DONE_MAP_SPAN_ALWAYS 24408
+/* The widest span that a worker keeps, so the widest that a reader of its maps has to believe. */
+#define DONE_MAP_SPAN_MAX ((size_t)1 << 20)
 
 /* Appends the map of what is done above offsets_base(o); nothing at all when nothing is. 0, or -E2BIG when it would
  * pass DONE_MAP_MAX (nothing appended), or -ENOMEM. */

@@ -12,13 +12,14 @@
 #include <stdint.h>
 
 #include "handoff/macros.h"
+#include "rules/done_map.h"
 #include "rules/metrics.h"
 #include "rules/offsets.h"
 #include "rules/parking.h"
 #include "worker/job.h"
 
 /* The most offsets between a partition's base and its newest record: memory, a bit each. */
-#define PARTITION_SPAN_MAX ((size_t)1 << 20)
+#define PARTITION_SPAN_MAX DONE_MAP_SPAN_MAX
 
 struct partition {
 	const char *topic;

@@ -39,18 +39,18 @@ def test_help_and_version():
     for words in (["--help"], ["-h"], ["help"]):
         done = ctl(*words)
         assert (done.returncode, done.stderr) == (0, "")
-        assert "submit" in done.stdout and "follow" in done.stdout
+        assert all(name in done.stdout for name in ("submit", "follow", "verify"))
     done = ctl("--version")
     assert (done.returncode, done.stderr) == (0, "") and re.fullmatch(r"handoffctl \d+\.\d+\.\d+\n", done.stdout)
 
 
-@pytest.mark.parametrize("command", ["submit", "follow"])
+@pytest.mark.parametrize("command", ["submit", "follow", "verify"])
 def test_each_option_of_the_help_is_in_the_man_page(command):
     done = ctl(command, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     options = re.findall(r"--([a-z-]+)", done.stdout)
     page = (PROJECT / "src/ctl/handoffctl.1").read_text().replace("\\-", "-")
-    assert len(options) > 8 and [name for name in options if f"--{name}" not in page] == []
+    assert len(options) > 5 and [name for name in options if f"--{name}" not in page] == []
 
 
 @pytest.mark.parametrize("words, sentence", [

@@ -83,6 +83,39 @@ static void from_the_end_only_the_new_is_read(void **state)
 	kafka_reader_free(reader);
 }
 
+static void one_record_is_had_by_its_place(void **state)
+{
+	static const char *const topics[] = { "outcomes" };
+	struct kafka_reader_part part;
+	struct record *record;
+	struct fault fault;
+	int64_t low = -1;
+	(void)state;
+	put("outcomes", 1, 10);
+	struct kafka_reader *reader = open_reader(topics, 1, KAFKA_READER_WRITTEN);
+	while (!kafka_reader_caught_up(reader)) {
+		if (kafka_reader_next(reader, USEC_PER_SEC, &record, &fault) > 0)
+			record_free(record);
+	}
+	assert_true(kafka_reader_part(reader, 1, &part));
+	assert_string_equal(part.topic, "outcomes");
+	assert_int_equal(part.partition, 1);
+	assert_true(part.start == 0 && part.at == 10 && part.end == 10);
+	assert_false(kafka_reader_part(reader, 3, &part));
+	assert_int_equal(kafka_reader_low(reader, 1, PATIENCE, &low, &fault), 0);
+	assert_int_equal(low, 0);
+	static const int64_t offsets[] = { 7, 0, 9, 7 };
+	for (size_t i = 0; i < ARRAY_SIZE(offsets); i++) {
+		record = kafka_reader_get(reader, "outcomes", 1, offsets[i], PATIENCE);
+		assert_non_null(record);
+		assert_int_equal(record->offset, offsets[i]);
+		record_free(record);
+	}
+	assert_null(kafka_reader_get(reader, "outcomes", 1, 10, 300 * USEC_PER_MSEC));
+	assert_null(kafka_reader_get(reader, "requests", 1, 0, PATIENCE));
+	kafka_reader_free(reader);
+}
+
 static void an_empty_topic_is_read_at_once(void **state)
 {
 	static const char *const topics[] = { "dlq" };
@@ -137,6 +170,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(everything_is_read_once, start, stop),
 		cmocka_unit_test_setup_teardown(from_the_end_only_the_new_is_read, start, stop),
+		cmocka_unit_test_setup_teardown(one_record_is_had_by_its_place, start, stop),
 		cmocka_unit_test_setup_teardown(an_empty_topic_is_read_at_once, start, stop),
 		cmocka_unit_test_setup_teardown(what_is_missing_is_named, start, stop),
 		cmocka_unit_test_setup_teardown(nobody_there_is_told_in_time, start, stop),

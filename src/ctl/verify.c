@@ -1,0 +1,354 @@
+/*
+ * verify - has every request its one outcome?
+ *
+ * The group, the requests, the retries and the outcomes cannot be read at one moment, and workers go on meanwhile. So
+ * that nobody is called lost or doubled only because we looked at different moments:
+ *
+ *   1. The group's offsets and done maps come first, as no open transaction can change them any more.
+ *   2. Then the end of every topic is asked for, and every topic is read up to there.
+ *
+ * What the group says is done at (1) has left its outcome or its retry in a topic before that: with the offset in one
+ * transaction (exactly-once), or acknowledged before it (at-least-once). So that record lies below the ends of (2). It
+ * may not be readable yet: a transaction's end reaches the partitions one by one, the group's perhaps before the
+ * outcomes'. Hence the ends of (2) are where the partitions really end, not where read_committed stands at the moment,
+ * and reading waits until every transaction below them has ended. From there on:
+ *
+ *   lost        done at (1), yet the topics up to (2) hold neither an outcome nor a retry that was open at (1):
+ *               nothing that happens later can repair it
+ *   doubled     both outcomes are committed: no matter when
+ *   pending     not done at (1). Whatever the workers have done since can only be more: an outcome makes it done, a
+ *               newer retry lies above all that was done at (1), so it is pending still
+ *   not judged  requests above the ends of (2), and outcomes of such: for the next run
+ *
+ * The order in which the topics are read makes no difference, nor does the moment at which the one or the other
+ * partition's offset was taken: every step of a record is written before the one before it counts as done. What is
+ * overdue is measured at (1), however long reading takes. Where retention removes outcomes meanwhile, the topic's start
+ * is asked for last.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "ctl/commands.h"
+#include "ctl/connection.h"
+#include "ctl/evidence.h"
+#include "ctl/findings.h"
+#include "ctl/progress.h"
+#include "doors/kafka_group.h"
+#include "doors/kafka_reader.h"
+#include "json/write.h"
+
+#define BROKER_TIMEOUT (10 * USEC_PER_SEC)
+/* A frozen worker's transaction stands in the way until transaction.timeout.ms (20 s) has passed. */
+#define STILL_TIMEOUT (60 * USEC_PER_SEC)
+#define ID_TIMEOUT    (3 * USEC_PER_SEC)
+#define SHOW_EVERY    256 /* records */
+#define JSON_MAX      ((size_t)1 << 20)
+
+struct verify {
+	struct connection connection;
+	const char *group;
+	const char **topics; /* requests, the retry topic, outcomes */
+	size_t topic_count;
+	struct kafka_group *offsets;
+	struct kafka_reader *reader;
+	struct instant asked; /* when the group was */
+	struct evidence evidence;
+	struct findings findings;
+	struct progress_bar bar;
+};
+
+#define OPTION_COUNT (CONNECTION_OPTIONS + 1)
+
+static void list_options(struct verify *v, struct option options[OPTION_COUNT], const char **room)
+{
+	connection_list(&v->connection, options, room);
+	options[CONNECTION_OPTIONS] =
+		(struct option){ "group",   "GROUP",     "the workers' consumer group (default: kafka.group)",
+				 &v->group, OPTION_TEXT, 'g' };
+}
+
+static int print_help(const struct option *options)
+{
+	puts("usage: handoffctl verify [OPTIONS]\n"
+	     "\n"
+	     "Reads the requests, retries and outcomes and the group's offsets, and tells how many requests are done,\n"
+	     "pending, overdue, lost, doubled, contradictory or unknown. Names those that break a promise.\n"
+	     "Exit status 0: none does; 3: some do.\n");
+	options_print(options, OPTION_COUNT);
+	return EXIT_CLEAN;
+}
+
+/* --- looking: the group first, then the topics --- */
+
+static int list_topics(struct verify *v)
+{
+	const struct kafka_options *options = &v->connection.options;
+	v->topics = calloc(options->request_count + 2, sizeof(*v->topics));
+	if (!v->topics)
+		return command_fail(EXIT_FAILED, "out of memory");
+	for (size_t i = 0; i < options->request_count; i++)
+		v->topics[v->topic_count++] = options->requests[i];
+	v->topics[v->topic_count++] = options->retry;
+	v->topics[v->topic_count++] = options->outcomes;
+	return EXIT_CLEAN;
+}
+
+static int look(struct verify *v)
+{
+	const struct kafka_options *options = &v->connection.options;
+	struct fault fault = { 0 };
+	int code = list_topics(v);
+	if (code != EXIT_CLEAN)
+		return code;
+	v->asked = clock_read();
+	v->offsets = kafka_group_new(options, v->group, v->topics, v->topic_count - 1, BROKER_TIMEOUT, STILL_TIMEOUT,
+				     &fault);
+	if (v->offsets)
+		v->reader = kafka_reader_new(options, v->topics, v->topic_count, KAFKA_READER_WRITTEN, BROKER_TIMEOUT,
+					     &fault);
+	return v->reader ? EXIT_CLEAN : command_fail(EXIT_FAILED, "%s", fault.message);
+}
+
+static enum evidence_kind kind_of(const struct verify *v, const char *topic)
+{
+	const struct kafka_options *options = &v->connection.options;
+	if (!strcmp(topic, options->outcomes))
+		return EVIDENCE_OUTCOMES;
+	return strcmp(topic, options->retry) ? EVIDENCE_REQUESTS : EVIDENCE_RETRIES;
+}
+
+static int open_evidence(struct verify *v)
+{
+	const struct settings *settings = &v->connection.settings;
+	const struct request_limits limits = { .max_record_bytes = (size_t)settings->worker.max_record_bytes,
+					       .max_age_ms = settings->retry.max_age_ms,
+					       .retry_topic = v->connection.options.retry };
+	struct kafka_reader_part part;
+	evidence_init(&v->evidence, &limits);
+	for (size_t i = 0; kafka_reader_part(v->reader, i, &part); i++) {
+		const struct kafka_group_offset committed = kafka_group_offset(v->offsets, part.topic, part.partition);
+		if (evidence_add_part(&v->evidence, kind_of(v, part.topic), &part, &committed) < 0)
+			return command_fail(EXIT_FAILED, "out of memory: %s/%d holds %lld records", part.topic,
+					    (int)part.partition, (long long)(part.end - part.start));
+	}
+	return EXIT_CLEAN;
+}
+
+/* --- reading --- */
+
+/* Offsets between the topics' starts and ends: all of them, and those behind us. */
+static void measure(const struct verify *v, size_t *ret_all, size_t *ret_read)
+{
+	struct kafka_reader_part part;
+	*ret_all = *ret_read = 0;
+	for (size_t i = 0; kafka_reader_part(v->reader, i, &part); i++) {
+		*ret_all += (size_t)(part.end - part.start);
+		*ret_read += (size_t)(part.at - part.start);
+	}
+}
+
+static int complain_of_standstill(const struct verify *v)
+{
+	struct kafka_reader_part part;
+	for (size_t i = 0; kafka_reader_part(v->reader, i, &part); i++)
+		if (part.at < part.end)
+			return command_fail(EXIT_FAILED,
+					    "%s/%d cannot be read beyond offset %lld (its end is %lld): the brokers do "
+					    "not answer, or a transaction stays open",
+					    part.topic, (int)part.partition, (long long)part.at, (long long)part.end);
+	return EXIT_FAILED;
+}
+
+static int take(struct verify *v, struct record *record)
+{
+	const int r = evidence_take(&v->evidence, record, v->asked.unix_ms);
+	if (r == -ENOMEM)
+		command_fail(EXIT_FAILED, "out of memory");
+	else if (r < 0)
+		command_fail(EXIT_FAILED, "%s/%d holds more retries than can be told apart", record->topic,
+			     (int)record->partition);
+	record_free(record);
+	return r < 0 ? EXIT_FAILED : EXIT_CLEAN;
+}
+
+static int read_topics(struct verify *v)
+{
+	struct fault fault = { 0 };
+	size_t all, read, before = 0;
+	int code = EXIT_CLEAN;
+	usec_t moved = clock_read().mono;
+	for (size_t n = 0; code == EXIT_CLEAN && !kafka_reader_caught_up(v->reader); n++) {
+		struct record *record = NULL;
+		const int r = kafka_reader_next(v->reader, USEC_PER_SEC / 5, &record, &fault);
+		if (r < 0)
+			return command_fail(EXIT_FAILED, "the topics cannot be read on: %s", fault.message);
+		if (r > 0)
+			code = take(v, record);
+		if (r > 0 && n % SHOW_EVERY > 0)
+			continue;
+		const usec_t now = clock_read().mono;
+		measure(v, &all, &read);
+		progress_bar_show(&v->bar, now, all, read, 0, 0);
+		moved = read > before ? now : moved;
+		before = read;
+		if (now - moved > STILL_TIMEOUT)
+			code = complain_of_standstill(v);
+	}
+	measure(v, &all, &read);
+	progress_bar_end(&v->bar, all, read, 0, 0);
+	return code;
+}
+
+static int find_removed(struct verify *v)
+{
+	struct fault fault = { 0 };
+	for (size_t i = 0; i < v->evidence.count; i++) {
+		const struct evidence_part *part = &v->evidence.parts[i];
+		int64_t low = 0;
+		if (part->kind != EVIDENCE_OUTCOMES)
+			continue;
+		if (kafka_reader_low(v->reader, i, BROKER_TIMEOUT, &low, &fault) < 0)
+			return command_fail(EXIT_FAILED, "%s", fault.message);
+		if (low > 0)
+			evidence_outcomes_removed(&v->evidence, part, v->asked.unix_ms / 1000);
+	}
+	return EXIT_CLEAN;
+}
+
+/* --- judging and telling --- */
+
+static void judge(struct verify *v)
+{
+	for (size_t i = 0; i < v->evidence.count; i++) {
+		const struct evidence_part *part = &v->evidence.parts[i];
+		for (int64_t offset = part->start; part->entries && offset < part->end; offset++) {
+			const enum verdict verdict =
+				evidence_judge(&v->evidence, part, offset, v->asked.unix_ms / 1000);
+			if (verdict < VERDICT_COUNT)
+				findings_add(&v->findings, verdict, part->topic, part->partition, offset);
+		}
+	}
+}
+
+/* By reading the record again: to keep every id would cost more than all the rest. False when it is not to be had. */
+static bool name_one(struct verify *v, struct finding *finding)
+{
+	struct record *record =
+		kafka_reader_get(v->reader, finding->topic, finding->partition, finding->offset, ID_TIMEOUT);
+	struct request request;
+	struct history history;
+	struct fault fault;
+	if (!record)
+		return false;
+	if (request_read(record, &v->evidence.limits, v->asked.unix_ms, &request, &history, &fault) != -ENOMEM) {
+		finding->handoff_id = request.handoff_id;
+		request.handoff_id = NULL;
+	}
+	request_fini(&request);
+	record_free(record);
+	return true;
+}
+
+static void name_all(struct verify *v)
+{
+	/* Where one is not to be had, the brokers have gone or retention was faster: the verdicts stand all the same.
+	 */
+	for (size_t i = 0; i < v->findings.named_count; i++)
+		if (!name_one(v, &v->findings.named[i]))
+			break;
+}
+
+static void print_json(const struct verify *v)
+{
+	struct buf json;
+	buf_init(&json, JSON_MAX);
+	write_object_begin(&json, NULL);
+	write_text(&json, "group", v->group);
+	write_bool(&json, "clean", findings_broken(&v->findings) == 0);
+	findings_write(&v->findings, &json);
+	write_int(&json, "cancels", (int64_t)v->evidence.cancels);
+	write_int(&json, "elapsedMs", (clock_read().mono - v->asked.mono) / USEC_PER_MSEC);
+	write_object_end(&json);
+	puts(buf_ok(&json) ? buf_text(&json) : "{}");
+	buf_fini(&json);
+}
+
+static int tell(const struct verify *v)
+{
+	const bool colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+	if (v->connection.json)
+		print_json(v);
+	else
+		findings_print(&v->findings, colour, stdout);
+	return findings_broken(&v->findings) > 0 ? EXIT_UNCLEAN : EXIT_CLEAN;
+}
+
+static int connect_to(struct verify *v)
+{
+	struct buf error;
+	int code = EXIT_CLEAN;
+	buf_init(&error, 8192);
+	if (connection_open(&v->connection, &error) < 0)
+		code = command_fail(EXIT_WRONG, "%s", buf_text(&error));
+	buf_fini(&error);
+	if (!v->group)
+		v->group = v->connection.settings.kafka.group;
+	progress_bar_init(&v->bar, v->connection.json, "offsets read");
+	return code;
+}
+
+static int run(struct verify *v)
+{
+	int code = connect_to(v);
+	if (code == EXIT_CLEAN)
+		code = look(v);
+	if (code == EXIT_CLEAN)
+		code = open_evidence(v);
+	if (code == EXIT_CLEAN)
+		code = read_topics(v);
+	if (code == EXIT_CLEAN)
+		code = find_removed(v);
+	if (code != EXIT_CLEAN)
+		return code;
+	judge(v);
+	name_all(v);
+	return tell(v);
+}
+
+static void clean_up(struct verify *v)
+{
+	findings_fini(&v->findings);
+	evidence_fini(&v->evidence);
+	kafka_reader_free(v->reader);
+	kafka_group_free(v->offsets);
+	free(v->topics);
+	connection_close(&v->connection);
+}
+
+int verify_run(int argc, char **argv)
+{
+	struct verify v = { 0 };
+	struct option options[OPTION_COUNT];
+	struct fault fault = { 0 };
+	int words = 0;
+	int code;
+	const char **room = calloc((size_t)argc + 1, sizeof(*room));
+	if (!room)
+		return command_fail(EXIT_FAILED, "out of memory");
+	list_options(&v, options, room);
+	if (options_parse(options, OPTION_COUNT, argc, argv, &words, &fault) < 0)
+		code = command_fail(EXIT_WRONG, "verify: %s; see handoffctl verify --help", fault.message);
+	else if (v.connection.help)
+		code = print_help(options);
+	else if (words > 0)
+		code = command_fail(EXIT_WRONG, "verify: takes no \"%.64s\"; see handoffctl verify --help", argv[1]);
+	else
+		code = run(&v);
+	clean_up(&v);
+	free(room);
+	return code;
+}
