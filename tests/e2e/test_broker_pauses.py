@@ -17,6 +17,8 @@ from lib import Kafka, Load, Pool, wait_until
 from lib.proxy import END_TRANSACTION, CuttingProxy
 from test_exactly_once import MIXED
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def broker_alone():
