@@ -30,8 +30,11 @@ static const struct {
 	{ "fetch.error.backoff.ms", "100", READERS },
 	/* Per partition, since every partition has its queue. */
 	{ "fetch.message.max.bytes", "262144", READERS },
-	{ "queued.min.messages", "1000", READERS },
-	{ "queued.max.messages.kbytes", "4096", READERS },
+	{ "queued.min.messages", "1000", KAFKA_CLIENT_CONSUMER },
+	{ "queued.max.messages.kbytes", "4096", KAFKA_CLIENT_CONSUMER },
+	/* Whole topics are read as fast as they come: with a low mark the library pauses at each fetch. */
+	{ "queued.min.messages", "100000", KAFKA_CLIENT_READER },
+	{ "queued.max.messages.kbytes", "2048", KAFKA_CLIENT_READER },
 	{ "linger.ms", "5", KAFKA_CLIENT_PRODUCER },
 	{ "max.in.flight.requests.per.connection", "5", KAFKA_CLIENT_PRODUCER },
 };
