@@ -33,8 +33,10 @@ static const struct {
 	/* Per partition, since every partition has its queue; one that is full is looked at again after a fetch of
 	 * another one, so it must hold what is worked off in 100 ms. */
 	{ "fetch.message.max.bytes", "262144", READERS },
-	{ "queued.min.messages", "10000", READERS },
+	{ "queued.min.messages", "10000", KAFKA_CLIENT_CONSUMER },
 	{ "queued.max.messages.kbytes", "2048", READERS },
+	/* Whole topics are read as fast as they come: with a low mark the library pauses at each fetch. */
+	{ "queued.min.messages", "100000", KAFKA_CLIENT_READER },
 	{ "linger.ms", "5", KAFKA_CLIENT_PRODUCER },
 	{ "max.in.flight.requests.per.connection", "5", KAFKA_CLIENT_PRODUCER },
 };
