@@ -29,6 +29,7 @@ def test_batches_exactly_once(apache, folder, pattern):
     assert "SKIPPED" not in run("transactions", folder, apache.bootstrap, pattern)
 
 
+@pytest.mark.long
 @pytest.mark.limit(400)
 @pytest.mark.parametrize("brokers, pattern", [(3, "brokers_die*"), (1, "an_outage*")])
 def test_batches_survive_their_brokers(folder, brokers, pattern):
