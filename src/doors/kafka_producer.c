@@ -98,6 +98,20 @@ static void know_topic(struct kafka_producer *p, const char *name)
 		p->topics[p->topic_count++] = topic;
 }
 
+/* A broker that is merely slow gets more time than one that is not there. */
+static bool ask_partitions(struct kafka_producer *p, rd_kafka_topic_t *topic)
+{
+	const struct rd_kafka_metadata *metadata;
+	rd_kafka_resp_err_t error = rd_kafka_metadata(p->rk, 0, topic, &metadata, CALL_MS);
+	if (error == RD_KAFKA_RESP_ERR__TIMED_OUT && kafka_producer_beat(p))
+		error = rd_kafka_metadata(p->rk, 0, topic, &metadata, LONG_CALL_MS);
+	rd_kafka_poll(p->rk, 0); /* what the client has to say of it */
+	if (error)
+		return false;
+	rd_kafka_metadata_destroy(metadata);
+	return true;
+}
+
 /* Asks for the partitions of every topic we may write to: the first record to a topic that the client does not know
  * waits a whole second (2.0.2). */
 static bool warm_up(struct kafka_producer *p)
@@ -108,24 +122,17 @@ static bool warm_up(struct kafka_producer *p)
 	know_topic(p, p->options->retry);
 	know_topic(p, p->options->outcomes);
 	know_topic(p, p->options->dead_letters);
-	for (size_t i = 0; i < p->topic_count; i++) {
-		const struct rd_kafka_metadata *metadata;
-		rd_kafka_resp_err_t error;
-		if (!kafka_producer_beat(p))
-			return false;
-		error = rd_kafka_metadata(p->rk, 0, p->topics[i], &metadata, CALL_MS);
-		if (!error)
-			rd_kafka_metadata_destroy(metadata);
-		rd_kafka_poll(p->rk, 0);
-		if (error)
-			return false;
-	}
-	return true;
+	bool known = true;
+	for (size_t i = 0; known && i < p->topic_count; i++)
+		known = kafka_producer_beat(p) && ask_partitions(p, p->topics[i]);
+	return known;
 }
 
 bool kafka_producer_prepare(struct kafka_producer *p)
 {
 	struct fault fault;
+	if (p->fenced_out)
+		return false; /* init_transactions() would fence the other one */
 	if (!p->ready && !p->rk && open_client(p, &fault) < 0)
 		kafka_producer_note(p, RD_KAFKA_RESP_ERR__FAIL, fault.message);
 	else if (!p->ready)
@@ -169,6 +176,8 @@ static bool serve(struct kafka_producer *p, struct kafka_batch *batch)
 	enum kafka_verdict verdict = KAFKA_REVOKED_UNDER_US;
 	if (batch->offset_count > 0 && (!p->membership || kafka_producer_disowned(p)))
 		fault_set(&fault, 0, FAULT_OURS, "the partitions were given back or lost before their batch was begun");
+	else if (p->fenced_out)
+		verdict = kafka_transaction_fenced(&fault);
 	else if (!p->ready)
 		return false;
 	else if (p->options->exactly_once)

@@ -6,8 +6,8 @@
  *   kafka_commit.c       a batch at least once: deliver, then commit the offsets
  *   kafka_transaction.c  a batch exactly once
  *
- * Everything here runs on the producer's thread; no call of the library is given more than CALL_MS, so that an end, a
- * lost membership or trouble is noticed between two of them.
+ * Everything here runs on the producer's thread; no call of the library is given more than LONG_CALL_MS, so that an
+ * end, a lost membership or trouble is noticed between two of them.
  */
 #ifndef HANDOFF_KAFKA_PRODUCER_INTERNAL_H
 #define HANDOFF_KAFKA_PRODUCER_INTERNAL_H
@@ -16,7 +16,8 @@
 
 #include "doors/kafka_internal.h"
 
-#define CALL_MS 1000
+#define CALL_MS      1000
+#define LONG_CALL_MS (5 * CALL_MS)
 
 /* What has become of the records handed to the client since the last kafka_deliver(). */
 struct delivery {
@@ -51,6 +52,7 @@ struct kafka_producer {
 	struct kafka_membership *membership; /* of the batch at hand; NULL when it has no offsets or we no group */
 	struct delivery delivery;
 	usec_t fenced_at; /* 0: never */
+	bool fenced_out;  /* somebody else has our id: this producer is finished */
 };
 
 /* --- kafka_producer.c --- */
@@ -84,6 +86,8 @@ rd_kafka_topic_partition_list_t *kafka_batch_offsets(const struct kafka_batch *b
 enum kafka_verdict kafka_commit_batch(struct kafka_producer *producer, struct kafka_batch *batch, struct fault *fault);
 enum kafka_verdict kafka_transact_batch(struct kafka_producer *producer, struct kafka_batch *batch,
 					struct fault *fault);
+/* The verdict of a producer that is fenced out. */
+enum kafka_verdict kafka_transaction_fenced(struct fault *fault);
 /* One attempt to make a new client's predecessor powerless. True when done; else the reason was noted. */
 bool kafka_transaction_init(struct kafka_producer *producer);
 

@@ -19,7 +19,6 @@
 #define AGAIN_AFTER  (100 * USEC_PER_MSEC)
 #define FENCE_MEMORY (60 * USEC_PER_SEC)
 #define ALONE_TRIES  3 /* the transaction after a refusal fails once by itself ("skipped sequence numbers") */
-#define TXN_CALL_MS  (5 * CALL_MS)
 
 /* What to do after a call. */
 enum next { NEXT_GO_ON, NEXT_ABORT, NEXT_RENEW, NEXT_LEAVE };
@@ -82,7 +81,7 @@ static rd_kafka_error_t *send_offsets(struct attempt *a)
 	if (!list)
 		return rd_kafka_error_new(RD_KAFKA_RESP_ERR__FAIL, "out of memory");
 	rd_kafka_error_t *error = rd_kafka_send_offsets_to_transaction(a->producer->rk, list,
-								       a->producer->membership->metadata, TXN_CALL_MS);
+								       a->producer->membership->metadata, LONG_CALL_MS);
 	rd_kafka_topic_partition_list_destroy(list);
 	return error;
 }
@@ -95,12 +94,12 @@ static rd_kafka_error_t *begin(struct attempt *a)
 static rd_kafka_error_t *commit(struct attempt *a)
 {
 	a->commit_asked = true;
-	return rd_kafka_commit_transaction(a->producer->rk, TXN_CALL_MS);
+	return rd_kafka_commit_transaction(a->producer->rk, LONG_CALL_MS);
 }
 
 static rd_kafka_error_t *abort_open(struct attempt *a)
 {
-	return rd_kafka_abort_transaction(a->producer->rk, TXN_CALL_MS);
+	return rd_kafka_abort_transaction(a->producer->rk, LONG_CALL_MS);
 }
 
 static enum next call(struct attempt *a, const char *what, rd_kafka_error_t *(*function)(struct attempt *))
@@ -158,13 +157,20 @@ static bool renew(struct kafka_producer *p)
 	return true;
 }
 
+enum kafka_verdict kafka_transaction_fenced(struct fault *fault)
+{
+	fault_set(fault, 0, FAULT_PERMANENT, "another process uses our transactional id");
+	return KAFKA_FENCED;
+}
+
 static enum kafka_verdict after_renewal(struct attempt *a)
 {
 	struct kafka_producer *p = a->producer;
 	const usec_t now = clock_read().mono;
 	if (a->fenced && p->fenced_at != 0 && now - p->fenced_at < FENCE_MEMORY) {
-		kafka_producer_discard(p); /* not renewed: that would fence the other one again */
-		return KAFKA_FENCED;
+		kafka_producer_discard(p);
+		p->fenced_out = true;
+		return kafka_transaction_fenced(a->fault);
 	}
 	if (a->fenced)
 		p->fenced_at = now;
@@ -209,7 +215,7 @@ enum kafka_verdict kafka_transact_batch(struct kafka_producer *p, struct kafka_b
 
 bool kafka_transaction_init(struct kafka_producer *p)
 {
-	rd_kafka_error_t *error = rd_kafka_init_transactions(p->rk, TXN_CALL_MS);
+	rd_kafka_error_t *error = rd_kafka_init_transactions(p->rk, LONG_CALL_MS);
 	if (!error)
 		return true;
 	kafka_producer_note(p, rd_kafka_error_code(error), rd_kafka_error_string(error));
