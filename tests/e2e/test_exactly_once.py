@@ -53,6 +53,7 @@ def test_static_member_resumes_within_three_seconds_of_its_restart(pool):
         w.stop_clean()
 
 
+@pytest.mark.long
 @pytest.mark.limit(240)
 @pytest.mark.sandbox(script=MIXED)
 def test_frozen_worker_proves_what_it_owns(pool):
@@ -98,6 +99,7 @@ def test_pool_grows_and_shrinks_under_load(pool):
         end_offsets(pool.bootstrap, pool.topics.requests).keys()
 
 
+@pytest.mark.long
 @pytest.mark.limit(240)
 @pytest.mark.sandbox(script="latency 30ms\nlock every=15 for=2s\n")
 def test_worker_killed_that_may_not_trigger_again(pool):
@@ -114,6 +116,7 @@ def test_worker_killed_that_may_not_trigger_again(pool):
         w.stop_clean()
 
 
+@pytest.mark.long
 @pytest.mark.limit(180)
 @pytest.mark.sandbox(script=MIXED)
 def test_frozen_worker_alone_gets_its_partitions_back(pool):
@@ -129,6 +132,7 @@ def test_frozen_worker_alone_gets_its_partitions_back(pool):
     w.stop_clean()
 
 
+@pytest.mark.long
 @pytest.mark.limit(180)
 @pytest.mark.sandbox(script="on trigger session=s0 hang times=1\n")
 def test_pinned_base_leaves_the_successor_one_hole(pool):

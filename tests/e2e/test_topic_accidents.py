@@ -25,6 +25,7 @@ def committed(pool, partition=0):
     return group_offsets(pool.bootstrap, pool.topics.group, pool.topics.requests, 2)[partition]
 
 
+@pytest.mark.long
 @pytest.mark.limit(180)
 @pytest.mark.sandbox(script=QUICK)
 def test_topics_grow_retry_first(pool):
@@ -39,6 +40,7 @@ def test_topics_grow_retry_first(pool):
     w.stop_clean()
 
 
+@pytest.mark.long
 @pytest.mark.limit(180)
 @pytest.mark.sandbox(script=QUICK)
 def test_request_topic_grows_alone(pool):
@@ -109,6 +111,7 @@ def test_topic_recreated_under_a_done_map(pool):
     w.stop_clean()
 
 
+@pytest.mark.long
 @pytest.mark.limit(180)
 @pytest.mark.sandbox(script=QUICK)
 def test_topic_recreated_under_a_worker(pool):

@@ -218,6 +218,7 @@ def test_outcomes_that_retention_removed(eager):
     assert list(findings) == [eager.origin(places[4])], "younger than the oldest outcome there is"
 
 
+@pytest.mark.long
 @pytest.mark.limit(150)
 @pytest.mark.sandbox(script="latency 10ms\nlock every=15 for=1s\n")
 def test_while_workers_are_killed_nothing_is_called_broken(pool):
