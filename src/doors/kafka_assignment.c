@@ -1,22 +1,31 @@
+/*
+ * How lost records are noticed: the library goes back to the earliest offset by itself when its position is gone, so
+ * what comes then does not fit to where we were. `auto.offset.reset=error` would say it plainly, but there is no way on
+ * from there in librdkafka 2.0.2: the fetcher has stopped, seek() is refused then, and to assign all partitions anew
+ * ends the process by an assertion when two do so at the same time (rdkafka_assignment.c: rktp_started).
+ */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "doors/kafka_internal.h"
 #include "doors/loop.h"
 
-#define STALL_DELAY USEC_PER_SEC
+#define AGAIN_AFTER USEC_PER_SEC
 
 static const uint64_t one = 1; /* what the library writes into our eventfd; must outlive every client */
 
-static void drain(rd_kafka_queue_t *queue)
+/* A queue per partition: what is not read stays there, and the rest of the events never queues behind data. */
+static int open_queue(struct kafka_assignment *a, struct kafka_assigned *part)
 {
-	rd_kafka_event_t *event;
-	while ((event = rd_kafka_queue_poll(queue, 0)))
-		rd_kafka_event_destroy(event);
+	part->queue = rd_kafka_queue_get_partition(a->rk, part->topic, part->partition);
+	if (!part->queue)
+		return -ENOENT;
+	rd_kafka_queue_forward(part->queue, NULL);
+	rd_kafka_queue_io_event_enable(part->queue, a->wakeup_fd, &one, sizeof(one));
+	return 0;
 }
 
-/* Tells the library to read every partition from its position. Quick: the library's main thread never waits. */
-static int assign_positions(struct kafka_assignment *a, struct fault *fault)
+static int assign(struct kafka_assignment *a, struct fault *fault)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)a->count);
 	for (size_t i = 0; i < a->count; i++)
@@ -28,39 +37,6 @@ static int assign_positions(struct kafka_assignment *a, struct fault *fault)
 		return 0;
 	return fault_set(fault, -EIO, kafka_fault_class(error), "the assignment was not taken: %s",
 			 rd_kafka_err2str(error));
-}
-
-/* The library cannot seek in a partition whose position is gone (2.0.2: the fetcher has stopped and seek() says
- * "erroneous state"), nor take a single partition out and in again under an eager assignor. So all are assigned anew
- * at their positions. What the queues still hold will be fetched again; it goes first, because an error among it would
- * be taken for a new one. */
-static void restart(struct kafka_assignment *a)
-{
-	for (size_t i = 0; i < a->count; i++)
-		drain(a->parts[i].queue);
-	const bool failed = assign_positions(a, &a->trouble) < 0;
-	a->restart_at = failed ? clock_read().mono + STALL_DELAY : 0;
-	for (size_t i = 0; i < a->count; i++)
-		a->parts[i].stalled = failed;
-}
-
-/* The trouble, already set, is told by kafka_consumer_next(); the restart follows from there too. */
-static void stall(struct kafka_assignment *a, struct kafka_assigned *part)
-{
-	part->stalled = true;
-	a->restart_at = clock_read().mono + STALL_DELAY;
-	loop_wakeup_signal(a->wakeup_fd);
-}
-
-/* A queue per partition: what is not read stays there, and the rest of the events never queues behind data. */
-static int open_queue(struct kafka_assignment *a, struct kafka_assigned *part)
-{
-	part->queue = rd_kafka_queue_get_partition(a->rk, part->topic, part->partition);
-	if (!part->queue)
-		return -ENOENT;
-	rd_kafka_queue_forward(part->queue, NULL);
-	rd_kafka_queue_io_event_enable(part->queue, a->wakeup_fd, &one, sizeof(one));
-	return 0;
 }
 
 int kafka_assignment_start(struct kafka_assignment *a, const struct kafka_partition *partitions, size_t count,
@@ -79,15 +55,34 @@ int kafka_assignment_start(struct kafka_assignment *a, const struct kafka_partit
 		part->position = offset == KAFKA_OFFSET_NONE ? RD_KAFKA_OFFSET_BEGINNING : offset;
 		r = open_queue(a, part);
 	}
-	r = r < 0 ? fault_set(fault, r, FAULT_OURS, "no queue for a partition") : assign_positions(a, fault);
+	r = r < 0 ? fault_set(fault, r, FAULT_OURS, "no queue for a partition") : assign(a, fault);
 	if (r < 0)
 		kafka_assignment_clear(a);
 	return r;
 }
 
+/* The next event of the partition, which stays the same until it is dropped. */
+static rd_kafka_event_t *hold(struct kafka_assigned *part)
+{
+	if (!part->held)
+		part->held = rd_kafka_queue_poll(part->queue, 0);
+	if (part->held && !part->message && rd_kafka_event_type(part->held) == RD_KAFKA_EVENT_FETCH)
+		part->message = rd_kafka_event_message_next(part->held);
+	return part->held;
+}
+
+static void drop(struct kafka_assigned *part)
+{
+	if (part->held)
+		rd_kafka_event_destroy(part->held);
+	part->held = NULL;
+	part->message = NULL;
+}
+
 void kafka_assignment_clear(struct kafka_assignment *a)
 {
 	for (size_t i = 0; i < a->count; i++) {
+		drop(&a->parts[i]);
 		if (!a->parts[i].queue)
 			continue;
 		/* Else the queue would go on waking the loop for a partition that is nobody's. */
@@ -97,92 +92,99 @@ void kafka_assignment_clear(struct kafka_assignment *a)
 	free(a->parts);
 	a->parts = NULL;
 	a->count = 0;
-	a->restart_at = 0;
+	a->again_at = 0;
 	a->trouble.kind = FAULT_NONE;
 }
 
-/* True when the event is an answer for the caller. */
-static bool on_message(struct kafka_assignment *a, struct kafka_assigned *part, rd_kafka_event_t *event,
-		       struct kafka_read *ret)
+/* Backwards: the position was beyond the end. Forwards is no loss by itself (markers, compaction), unless the log
+ * begins behind our position now; what it begins with came with the same reply as the record. */
+static bool was_reset(const struct kafka_assignment *a, const struct kafka_assigned *part, int64_t next)
 {
-	const rd_kafka_message_t *message = rd_kafka_event_message_next(event);
-	if (!message || message->offset < part->position)
+	int64_t low;
+	int64_t high;
+	if (part->position < 0 || next == part->position)
 		return false;
-	ret->record = kafka_record_copy(message, part->topic);
-	if (!ret->record) {
-		/* The library thinks that we have it: without this the record would be passed over. */
-		fault_set(&a->trouble, 0, FAULT_OURS, "out of memory while reading");
-		stall(a, part);
+	if (next < part->position)
 		return true;
-	}
-	ret->kind = KAFKA_READ_RECORD;
-	part->position = message->offset + 1;
-	return true;
+	return rd_kafka_get_watermark_offsets(a->rk, part->topic, part->partition, &low, &high) ==
+		       RD_KAFKA_RESP_ERR_NO_ERROR &&
+	       low > part->position;
 }
 
-static void on_reset(struct kafka_assignment *a, struct kafka_assigned *part, int64_t lost, struct kafka_read *ret)
+/* Tells the reset; what came with it is told by the next reading. */
+static void tell_reset(struct kafka_assigned *part, int64_t next, struct kafka_read *ret)
 {
-	part->position = RD_KAFKA_OFFSET_BEGINNING;
-	if (lost < 0) {
-		/* Not a lost position: the beginning could not be asked for. */
-		fault_set(&a->trouble, 0, FAULT_PERMANENT, "%s/%d: its earliest offset could not be asked for",
-			  part->topic, (int)part->partition);
-		stall(a, part);
+	ret->kind = KAFKA_READ_RESET;
+	ret->offset = part->position;
+	part->position = next;
+}
+
+static void tell_record(struct kafka_assignment *a, struct kafka_assigned *part, struct kafka_read *ret)
+{
+	ret->record = kafka_record_copy(part->message, part->topic);
+	if (!ret->record) {
+		fault_set(&a->trouble, 0, FAULT_OURS, "out of memory while reading");
+		a->again_at = clock_read().mono + AGAIN_AFTER;
 		return;
 	}
-	ret->kind = KAFKA_READ_RESET;
-	ret->offset = lost;
-	restart(a);
+	ret->kind = KAFKA_READ_RECORD;
+	part->position = part->message->offset + 1;
+	drop(part);
 }
 
-static bool on_error(struct kafka_assignment *a, struct kafka_assigned *part, rd_kafka_event_t *event,
-		     struct kafka_read *ret)
+static void tell_end(struct kafka_assigned *part, int64_t offset, struct kafka_read *ret)
 {
-	const rd_kafka_resp_err_t error = rd_kafka_event_error(event);
-	rd_kafka_topic_partition_t *where = rd_kafka_event_topic_partition(event);
-	const int64_t offset = where ? where->offset : RD_KAFKA_OFFSET_INVALID;
+	ret->kind = KAFKA_READ_END;
+	ret->offset = offset;
+	part->position = offset;
+	drop(part);
+}
+
+/* Where the end is, when the event says that it was reached; else what it says becomes trouble. */
+static bool take_end(struct kafka_assignment *a, struct kafka_assigned *part, int64_t *ret_offset)
+{
+	const rd_kafka_resp_err_t error = rd_kafka_event_error(part->held);
+	rd_kafka_topic_partition_t *where = rd_kafka_event_topic_partition(part->held);
+	const bool end = error == RD_KAFKA_RESP_ERR__PARTITION_EOF && where;
+	*ret_offset = where ? where->offset : RD_KAFKA_OFFSET_INVALID;
 	if (where)
 		rd_kafka_topic_partition_destroy(where);
-
-	if (error == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-		part->position = offset;
-		ret->kind = KAFKA_READ_END;
-		ret->offset = offset;
-	} else if (error == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
-		on_reset(a, part, offset, ret);
-	} else {
-		fault_set(&a->trouble, 0, kafka_fault_class(error), "%s/%d: %s", part->topic, (int)part->partition,
-			  rd_kafka_event_error_string(event));
-		loop_wakeup_signal(a->wakeup_fd);
-	}
-	return part->stalled || ret->kind != KAFKA_READ_NOTHING;
+	if (end || rd_kafka_event_type(part->held) != RD_KAFKA_EVENT_ERROR)
+		return end;
+	fault_set(&a->trouble, 0, kafka_fault_class(error), "%s/%d: %s", part->topic, (int)part->partition,
+		  rd_kafka_event_error_string(part->held));
+	loop_wakeup_signal(a->wakeup_fd);
+	return false;
 }
 
 void kafka_assignment_read(struct kafka_assignment *a, size_t index, struct kafka_read *ret)
 {
+	int64_t offset;
 	*ret = (struct kafka_read){ .kind = KAFKA_READ_NOTHING };
 	if (index >= a->count)
 		return;
 	struct kafka_assigned *part = &a->parts[index];
-	rd_kafka_event_t *event;
-	bool done = part->stalled;
-	while (!done && (event = rd_kafka_queue_poll(part->queue, 0))) {
-		switch (rd_kafka_event_type(event)) {
-		case RD_KAFKA_EVENT_FETCH:
-			done = on_message(a, part, event, ret);
-			break;
-		case RD_KAFKA_EVENT_ERROR:
-			done = on_error(a, part, event, ret);
-			break;
-		default:
-			break;
+	while (hold(part)) {
+		if (part->message)
+			offset = part->message->offset;
+		else if (!take_end(a, part, &offset)) {
+			drop(part);
+			continue;
 		}
-		rd_kafka_event_destroy(event);
+		if (was_reset(a, part, offset))
+			tell_reset(part, offset, ret);
+		else if (part->message)
+			tell_record(a, part, ret);
+		else
+			tell_end(part, offset, ret);
+		return;
 	}
 }
 
 void kafka_assignment_serve(struct kafka_assignment *a, usec_t now)
 {
-	if (a->restart_at != 0 && now >= a->restart_at)
-		restart(a);
+	if (a->again_at == 0 || now < a->again_at)
+		return;
+	a->again_at = 0;
+	loop_wakeup_signal(a->wakeup_fd);
 }

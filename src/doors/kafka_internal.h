@@ -86,8 +86,9 @@ struct kafka_assigned {
 	const char *topic;
 	int32_t partition;
 	rd_kafka_queue_t *queue;
-	int64_t position; /* the next offset to read; RD_KAFKA_OFFSET_BEGINNING until the first is known */
-	bool stalled;     /* read nothing before the restart: what the queue holds lies beyond the position */
+	int64_t position;       /* the next offset to read; RD_KAFKA_OFFSET_BEGINNING until the first is known */
+	rd_kafka_event_t *held; /* taken from the queue and not yet told */
+	const rd_kafka_message_t *message; /* of `held`, when that is a record */
 };
 
 struct kafka_assignment {
@@ -95,7 +96,7 @@ struct kafka_assignment {
 	int wakeup_fd;
 	struct kafka_assigned *parts;
 	size_t count;
-	usec_t restart_at;    /* a partition is stalled: begin again then; 0: none is */
+	usec_t again_at;      /* something held is to be tried again then; 0: nothing is */
 	struct fault trouble; /* heard while reading; kind FAULT_NONE when there is none. Whoever tells it clears it */
 };
 
@@ -105,7 +106,7 @@ int kafka_assignment_start(struct kafka_assignment *assignment, const struct kaf
 /* Forgets everything, without a word to the library. */
 void kafka_assignment_clear(struct kafka_assignment *assignment);
 void kafka_assignment_read(struct kafka_assignment *assignment, size_t index, struct kafka_read *ret);
-/* Begins again where something stands still, if it is time. */
+/* Wakes the loop for what is to be tried again. */
 void kafka_assignment_serve(struct kafka_assignment *assignment, usec_t now);
 
 /* --- kafka_lookup.c: committed offsets, asked for without waiting --- */

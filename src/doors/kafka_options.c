@@ -52,9 +52,8 @@ static const struct {
 	{ "enable.auto.offset.store", "false", READERS },
 	{ "isolation.level", "read_committed", READERS },
 	{ "enable.partition.eof", "true", READERS },
-	/* Every start is explicit, so a reset can only mean that records are gone: that must be heard. */
-	{ "auto.offset.reset", "error", KAFKA_CLIENT_CONSUMER },
-	{ "auto.offset.reset", "earliest", KAFKA_CLIENT_READER },
+	/* Every start is explicit, so a reset can only mean that records are gone; kafka_assignment.c notices it. */
+	{ "auto.offset.reset", "earliest", READERS },
 	{ "partition.assignment.strategy", "range", KAFKA_CLIENT_CONSUMER },
 	{ "enable.idempotence", "true", KAFKA_CLIENT_PRODUCER },
 	{ "acks", "all", KAFKA_CLIENT_PRODUCER },

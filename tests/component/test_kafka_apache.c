@@ -188,6 +188,93 @@ static void retention_is_told(void **state)
 	corner_close(&c);
 }
 
+/* Several at once: each is told, once. */
+static void retention_of_several_is_told_once_each(void **state)
+{
+	enum { PARTITIONS = 6 };
+	struct corner c;
+	struct member m;
+	struct kafka_consumer_event event;
+	struct kafka_producer *producer;
+	struct kafka_batch_offset offsets[PARTITIONS];
+	struct kafka_batch batch = { .offsets = offsets, .offset_count = PARTITIONS };
+	unsigned resets[PARTITIONS] = { 0 };
+	size_t ended = 0;
+	(void)state;
+	if (!corner_open(&c, PARTITIONS, false))
+		skip();
+	join_group(&m, &c.options, &event);
+	producer_open(&producer, &c.options, &m, m.wakeup);
+	for (int32_t i = 0; i < PARTITIONS; i++) {
+		struct record record = plain_record(c.requests[0], i, "k", "v");
+		put_records(&c.options, &record, 3);
+		offsets[i] = (struct kafka_batch_offset){ c.requests[0], i, 1, "" };
+	}
+	assert_int_equal(batch_run(producer, &batch, &m, m.wakeup), KAFKA_COMMITTED);
+	kafka_producer_free(producer);
+	member_leave(&m);
+	for (int32_t i = 0; i < PARTITIONS; i++)
+		corner_delete_before(&c, c.requests[0], i, 3);
+
+	join_group(&m, &c.options, &event);
+	const size_t first = event_index(&event, c.requests[0], 0);
+	/* All have found out before the first is asked. */
+	for (usec_t until = clock_read().mono + USEC_PER_SEC; clock_read().mono < until;) {
+		wait_signal(m.wakeup);
+		member_serve(&m);
+	}
+	for (size_t i = 0; i < PARTITIONS; i++) {
+		struct kafka_read read;
+		member_read(&m, first + i, &read);
+		resets[i] += read.kind == KAFKA_READ_RESET;
+	}
+	while (ended < PARTITIONS) {
+		struct kafka_read read;
+		member_read(&m, first + ended, &read);
+		resets[ended] += read.kind == KAFKA_READ_RESET;
+		if (read.kind == KAFKA_READ_END)
+			assert_int_equal(read.offset, 3);
+		ended += read.kind == KAFKA_READ_END;
+	}
+	for (size_t i = 0; i < PARTITIONS; i++)
+		assert_int_equal(resets[i], 1);
+	member_leave(&m);
+	corner_close(&c);
+}
+
+/* A topic that was made anew under its old name, for example. */
+static void a_position_beyond_the_end_is_told(void **state)
+{
+	struct corner c;
+	struct member m;
+	struct kafka_consumer_event event;
+	struct kafka_read read;
+	struct kafka_start starts[2];
+	struct fault fault;
+	(void)state;
+	if (!corner_open(&c, 1, false))
+		skip();
+	struct record record = plain_record(c.requests[0], 0, "k", "v");
+	put_records(&c.options, &record, 3);
+	member_open(&m, &c.options);
+	member_expect(&m, KAFKA_ASSIGNED, &event);
+	const size_t at = event_index(&event, c.requests[0], 0);
+	starts[at].offset = 100;
+	starts[1 - at].offset = KAFKA_OFFSET_NONE;
+	assert_int_equal(kafka_consumer_accept(m.consumer, starts, &fault), 0);
+	member_read(&m, at, &read);
+	assert_int_equal(read.kind, KAFKA_READ_RESET);
+	assert_int_equal(read.offset, 100);
+	for (int64_t offset = 0; offset < 3; offset++) {
+		struct record *next = member_record(&m, at);
+		assert_int_equal(next->offset, offset);
+		record_free(next);
+	}
+	assert_int_equal(member_end(&m, at), 3);
+	member_leave(&m);
+	corner_close(&c);
+}
+
 /* An open transaction with offsets of the group: whoever takes over must not read what is there before it ends. */
 static void unstable_offsets_are_waited_for(void **state)
 {
@@ -318,17 +405,22 @@ static void policies_and_creation_are_seen(void **state)
 	corner_close(&c);
 }
 
-int main(void)
+/* An argument is a pattern of the tests to run. */
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_batch_at_least_once),
 		cmocka_unit_test(an_expelled_member_commits_nothing),
 		cmocka_unit_test(markers_count_as_read),
 		cmocka_unit_test(retention_is_told),
+		cmocka_unit_test(retention_of_several_is_told_once_each),
+		cmocka_unit_test(a_position_beyond_the_end_is_told),
 		cmocka_unit_test(unstable_offsets_are_waited_for),
 		cmocka_unit_test(the_older_twin_is_told_that_it_is_fenced),
 		cmocka_unit_test(a_static_member_that_comes_back_disturbs_nobody),
 		cmocka_unit_test(policies_and_creation_are_seen),
 	};
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
