@@ -139,6 +139,7 @@ static void twins_are_found_out(void **state)
 {
 	struct scene s;
 	struct small_batch b;
+	struct record record; /* outlives the loop, as the last batch does */
 	struct kafka_producer *twins[2];
 	unsigned seen[20];
 	unsigned fences = 0;
@@ -151,9 +152,8 @@ static void twins_are_found_out(void **state)
 	twins[0] = s.producer;
 	producer_open(&twins[1], &s.corner.options, &s.member, s.member.wakeup);
 	for (; verdict == KAFKA_COMMITTED && count < 20; count++) {
-		struct record record = plain_record(s.corner.options.outcomes, -1, "k", text);
 		snprintf(text, sizeof(text), "%zu", count);
-		record.value = span_of(text);
+		record = plain_record(s.corner.options.outcomes, -1, "k", text);
 		small_batch(&b, &record,
 			    &(struct kafka_batch_offset){ s.corner.requests[0], 0, (int64_t)count + 1, "" });
 		verdict = run_to_the_end(&s, twins[count % 2], &b.batch, &fences);
