@@ -7,7 +7,7 @@ import pytest
 
 from lib import PROJECT, script, wait_until
 
-BASH_SCRIPTS = ["bench", "demo", "format", "kafka", "test"]
+BASH_SCRIPTS = ["bench", "demo", "format", "fuzz", "kafka", "test"]
 SCRIPTS = BASH_SCRIPTS + ["check-floors", "create-topics"]
 
 
