@@ -339,11 +339,11 @@ static struct handoff_order on_auth(struct handoff *h, const struct turn *t)
 	const struct reply *reply = t->event->reply;
 	if (reply->reason == REASON_AUTH_REJECTED && is_called_off(h))
 		return finish(h, REASON_CANCELLED, false);
-	if (reply->reason == REASON_AUTH_REJECTED && !h->relogged) {
+	if (handoff_would_repeat(h, reply)) {
 		static const enum handoff_order_kind again[] = {
 			[STAGE_FETCH] = ORDER_FETCH, [STAGE_UPDATE] = ORDER_UPDATE, [STAGE_TRIGGER] = ORDER_TRIGGER
 		};
-		h->relogged = true;
+		h->relogged[reply->stage] = true;
 		return (struct handoff_order){ .kind = again[reply->stage], .fresh_token = true };
 	}
 	if (reply->reason == REASON_AUTH_FORBIDDEN && t->event->missing_scopes && t->event->missing_scopes[0])
@@ -394,7 +394,6 @@ static struct handoff_order on_reply(struct handoff *h, const struct turn *t)
 	count_call(h, reply);
 	if (reply->kind != FAULT_NONE)
 		return on_fault(h, t);
-	h->relogged = false;
 	/* An earlier attempt's trouble is no error of this one. */
 	outcome_error_fini(&h->error);
 	switch (reply->stage) {

@@ -67,7 +67,7 @@ struct handoff_policy {
 	int64_t max_delay_ms;
 	int64_t locked_delay_ms;
 	int32_t budgets[BUDGET_COUNT];
-	bool retrigger_keyed;
+	bool retrigger_keyed; /* the tenant's */
 	const char *const *redact;
 	size_t redact_count;
 };
@@ -75,10 +75,10 @@ struct handoff_policy {
 struct handoff {
 	enum handoff_step step;
 	struct history history;
-	bool relogged;        /* a 401 was answered by a new login; another one before a success is final */
-	bool held_at_trigger; /* waits, and continues with the trigger */
-	bool cancel_asked;    /* after the trigger was sent: only said in the outcome */
-	bool unknown_status;  /* the session's status was none we know (to be counted) */
+	bool relogged[STAGE_COUNT]; /* a 401 of this call was answered by a new login: the next one is final */
+	bool held_at_trigger;       /* waits, and continues with the trigger */
+	bool cancel_asked;          /* after the trigger was sent: only said in the outcome */
+	bool unknown_status;        /* the session's status was none we know (to be counted) */
 	/* what the outcome says: */
 	enum status status;
 	enum reason reason;
@@ -97,6 +97,12 @@ struct handoff_order handoff_feed(struct handoff *h, const struct handoff_event 
 
 /* The request cannot even begin: rejected, duplicate, cancelled before its first attempt. */
 void handoff_finish_unstarted(struct handoff *h, enum reason reason, const char *message);
+
+/* Is this a 401 that a new login answers? The call it belongs to is made once more then. */
+static inline bool handoff_would_repeat(const struct handoff *h, const struct reply *reply)
+{
+	return reply->reason == REASON_AUTH_REJECTED && !h->relogged[reply->stage];
+}
 
 /* Waits in the middle of an attempt: its session stays locked, it goes on with the trigger. */
 static inline bool handoff_is_held(const struct handoff *h)

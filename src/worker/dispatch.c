@@ -15,6 +15,7 @@ static void carry_out(struct job *job, struct handoff_order order);
 static struct handoff_order feed(struct job *job, const struct handoff_event *event)
 {
 	struct worker *w = job->worker;
+	w->policy.retrigger_keyed = job->tenant->settings->retrigger_keyed; /* each tenant has its own */
 	return handoff_feed(&job->handoff, event, &w->policy, &w->now, worker_random(w));
 }
 
@@ -269,7 +270,7 @@ static void on_reply(void *arg, const struct http_reply *http)
 	count_call(w, job, &reply);
 	const struct tenant_token token = {
 		.serial = job->token_serial,
-		.is_first_refusal = reply.reason == REASON_AUTH_REJECTED && !job->handoff.relogged,
+		.is_first_refusal = handoff_would_repeat(&job->handoff, &reply),
 	};
 	tenant_hear(job->tenant, &reply, &token, &w->now);
 	if (!job->partition) {

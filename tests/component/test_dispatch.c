@@ -202,6 +202,40 @@ static void test_token_refused(void **state)
 	assert_string_equal(end_of("outcomes", "h")->status, "completed");
 }
 
+/* A trigger without a reply: whether it is repeated is the tenant's setting. */
+static void trigger_without_reply(bool keyed)
+{
+	world.tenant.retrigger_keyed = keyed;
+	begin_work();
+	request("h", "s", 600000);
+	bring_to(STAGE_TRIGGER);
+	answer(open_call(STAGE_TRIGGER), 408, "");
+	turn(0);
+	turn(USEC_PER_SEC);
+	assert_string_equal(end_of("retry", "h")->resume, "verify");
+	put(RETRY, "{\"sessionId\":\"s\",\"queueId\":\"" QUEUE "\",\"handoffId\":\"h\"}",
+	    (const char *const[]){ HDR_ATTEMPT, "2", HDR_RESUME, "verify", NULL });
+	bring_to(STAGE_FETCH);
+	serve(open_call(STAGE_FETCH));
+	turn(0);
+}
+
+static void test_trigger_is_repeated_with_its_key(void **state)
+{
+	(void)state;
+	trigger_without_reply(true);
+	(void)open_call(STAGE_UPDATE);
+}
+
+static void test_trigger_is_never_repeated(void **state)
+{
+	(void)state;
+	trigger_without_reply(false);
+	assert_int_equal(world.in_flight, 0);
+	turn(USEC_PER_SEC);
+	assert_string_equal(end_of("outcomes", "h")->reason, "transfer.unconfirmed");
+}
+
 /* ---- cancels ---- */
 
 static const char cancel[] = "{\"type\":\"cancel\",\"sessionId\":\"s\"}";
@@ -298,6 +332,8 @@ int main(void)
 		TEST(test_breaker_gate_and_held),
 		TEST(test_probe_that_is_given_up),
 		TEST(test_token_refused),
+		TEST(test_trigger_is_repeated_with_its_key),
+		TEST(test_trigger_is_never_repeated),
 		TEST(test_cancel_while_the_session_is_found_locked),
 		TEST(test_cancel_that_came_first),
 		TEST(test_same_record_again_is_no_duplicate),

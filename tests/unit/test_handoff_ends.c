@@ -49,7 +49,7 @@ static void test_flow_and_update_verdicts(void **state)
 	}
 }
 
-/* The first 401 asks for a new token and the same call again; the second, whatever came between, is final. */
+/* The first 401 asks for a new token and the same call again; the second is final. */
 static void test_unauthorized_once(void **state)
 {
 	struct handoff h;
@@ -64,6 +64,25 @@ static void test_unauthorized_once(void **state)
 	assert_int_equal(feed_kind(&h, HANDOFF_START).kind, ORDER_TRIGGER);
 	order = answer(&h, http(401, ""), "");
 	assert_int_equal(order.kind, ORDER_FINISH);
+	assert_int_equal(h.reason, REASON_AUTH_REJECTED);
+	handoff_fini(&h);
+}
+
+/* A tenant that takes every token for a fetch and none for an update: although the attempt begins anew with a fetch
+ * while the login is under way, the update's second 401 is its last. One of another call is another matter. */
+static void test_unauthorized_twice_beyond_a_fetch(void **state)
+{
+	struct handoff h;
+	const struct history history = fresh();
+	(void)state;
+	bring_to(&h, STAGE_FETCH, &history);
+	assert_true(answer(&h, http(401, ""), "").fresh_token);
+	assert_int_equal(answer(&h, http(200, ACTIVE), "").kind, ORDER_UPDATE);
+	assert_true(answer(&h, http(401, ""), "").fresh_token);
+	assert_int_equal(feed_kind(&h, HANDOFF_HELD).kind, ORDER_WAIT);
+	assert_int_equal(feed_kind(&h, HANDOFF_START).kind, ORDER_FETCH);
+	assert_int_equal(answer(&h, http(200, ACTIVE), "").kind, ORDER_UPDATE);
+	assert_int_equal(answer(&h, http(401, ""), "").kind, ORDER_FINISH);
 	assert_int_equal(h.reason, REASON_AUTH_REJECTED);
 	handoff_fini(&h);
 }
@@ -230,6 +249,7 @@ int main(void)
 		cmocka_unit_test(test_main_path),
 		cmocka_unit_test(test_flow_and_update_verdicts),
 		cmocka_unit_test(test_unauthorized_once),
+		cmocka_unit_test(test_unauthorized_twice_beyond_a_fetch),
 		cmocka_unit_test(test_forbidden_names_the_scopes),
 		cmocka_unit_test(test_unanswered_ends_as_initiated),
 		cmocka_unit_test(test_no_step_after_the_deadline),
