@@ -140,8 +140,10 @@ static bool is_called_off(const struct handoff *h)
 
 static struct handoff_order expire(struct handoff *h, bool unreachable)
 {
+	/* An earlier attempt's body is not in its retry record, but its reason is. */
+	const char *reason = reason_name(h->history.reason);
 	if (!h->error.present)
-		say(h, STAGE_COUNT, "",
+		say(h, STAGE_COUNT, reason ? reason : "",
 		    unreachable ? "the next possible attempt lies at or beyond the deadline"
 				: "the deadline passed before the handoff was done");
 	return finish(h, unreachable ? REASON_DEADLINE_UNREACHABLE : REASON_DEADLINE_PASSED, false);

@@ -20,13 +20,14 @@ static bool matches(const struct job *cancel, const struct job *job)
 /* Tells every matching handoff of this worker; how many there were. Cancels are rare: a walk over all is cheap. */
 static size_t tell_all(struct worker *w, const struct job *cancel)
 {
+	static const struct handoff_event event = { .kind = HANDOFF_CANCEL };
 	size_t told = 0;
 	for (size_t i = 0; i < w->partition_count; i++)
 		for (struct job *job = w->partitions[i]->jobs, *next; job; job = next) {
 			next = job->next;
 			if (job->place == JOB_NOWHERE || !matches(cancel, job))
 				continue;
-			dispatch_cancel(w, job);
+			dispatch_end(job, &event);
 			told++;
 		}
 	return told;

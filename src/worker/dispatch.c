@@ -336,37 +336,6 @@ void dispatch_start_ready(struct worker *w)
 		start_tenant(w, &w->tenants[i]);
 }
 
-static void expire(struct worker *w, struct job *job)
-{
-	const struct handoff_event event = {
-		.kind = HANDOFF_EXPIRE,
-		.unreachable = job->handoff.history.deadline_ms > w->now.unix_ms,
-	};
-	carry_out(job, feed(job, &event));
-}
-
-/* Nothing of this tenant can start before this: whose deadline is earlier is told now. */
-static int64_t hopeless_until(const struct worker *w, const struct tenant *t)
-{
-	if (!gate_is_closed(&t->gate, w->now.mono))
-		return w->now.unix_ms;
-	return clock_unix_at(&w->now, t->gate.opens_at);
-}
-
-void dispatch_expire(struct worker *w)
-{
-	if (w->leaving != LEAVING_NOT)
-		return;
-	for (size_t i = 0; i < w->tenant_count; i++) {
-		struct tenant *t = &w->tenants[i];
-		const int64_t until = hopeless_until(w, t);
-		for (struct roster_entry *e = roster_expired(t->roster, until); e; e = roster_expired(t->roster, until))
-			expire(w, CONTAINER_OF(e, struct job, turn));
-		while (heap_top(&t->held) && heap_top(&t->held)->key <= until)
-			expire(w, CONTAINER_OF(heap_top(&t->held), struct job, held));
-	}
-}
-
 static usec_t sooner(usec_t a, usec_t b)
 {
 	return a < b ? a : b;
@@ -404,11 +373,9 @@ static void abandon(struct job *job)
 	carry_out(job, feed(job, &event));
 }
 
-void dispatch_cancel(struct worker *w, struct job *job)
+void dispatch_end(struct job *job, const struct handoff_event *event)
 {
-	const struct handoff_event event = { .kind = HANDOFF_CANCEL };
-	const struct handoff_order order = feed(job, &event);
-	(void)w;
+	const struct handoff_order order = feed(job, event);
 	if (order.kind != ORDER_FINISH)
 		return;
 	if (job->place == JOB_PARKED) {

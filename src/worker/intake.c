@@ -93,10 +93,12 @@ static void place(struct worker *w, struct job *job)
 	job->turn.priority = job->request.priority;
 	job->turn.deadline_ms = job->handoff.history.deadline_ms;
 	job->turn.session_id = job->request.session_id;
-	if (job->partition->is_retry)
+	if (!job->partition->is_retry)
+		dispatch_enqueue(w, job);
+	else if (!expiry_is_certain(job))
 		intake_park(w, job);
 	else
-		dispatch_enqueue(w, job);
+		dispatch_end(job, &(struct handoff_event){ .kind = HANDOFF_EXPIRE, .unreachable = true });
 }
 
 /* One record of partition `p`, whose offset was opened. Takes it over. */

@@ -101,7 +101,7 @@ bool report_spill(struct worker *w, struct job *job)
 	struct progress *progress = &job->handoff.history.progress;
 	const int64_t parked_ms = progress->parked_ms;
 	struct record *record = NULL;
-	if (job->record->timestamp_ms > 0 && w->now.unix_ms > job->record->timestamp_ms)
+	if (job->place == JOB_PARKED && job->record->timestamp_ms > 0 && w->now.unix_ms > job->record->timestamp_ms)
 		progress->parked_ms += w->now.unix_ms - job->record->timestamp_ms;
 	if (build_retry(w, job, &record) &&
 	    outlet_add(w->outlet, job->partition, job->record->offset, record, NULL, w->now.mono) == 0)

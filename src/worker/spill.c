@@ -5,10 +5,12 @@
  *   the window (worker.window) is full            the record furthest due
  *   the memory (worker.memory_mb) is full         the same, where records are still unread
  *   the done map nears what a commit can carry    the record at the base, for only that moves the base
+ *   a tenant that cannot be called has more       its oldest that wait, from the request topics too, due when the
+ *   than half of a partition's window             tenant may open
  *
- * It is written again with the same headers (attempt and not-before unchanged) and marked done, in one batch. It may be
- * spilled again after max(5 s, a quarter of its remaining wait), which handoff-spilled-at tells also after a crash;
- * until then reading rests. So rewriting is bounded by window / 5 s, and there is no livelock.
+ * It is written again with the same headers (attempt and, but for the last, not-before unchanged) and marked done, in
+ * one batch. It may be spilled again after max(5 s, a quarter of its remaining wait), which handoff-spilled-at tells
+ * also after a crash; until then reading rests. So rewriting is bounded by window / 5 s, and there is no livelock.
  */
 #include "worker/worker.h"
 
@@ -16,7 +18,8 @@
 #define PAUSE_SHARE   4
 #define SOON_MS       INT64_C(1000) /* what is due this soon makes room by itself */
 #define AT_ONCE       64
-#define OUTLET_ENOUGH ((size_t)8 << 20) /* what is spilled occupies memory until it is committed */
+#define LOOK_EVERY    (200 * USEC_PER_MSEC) /* at the jobs of a tenant that is closed */
+#define OUTLET_ENOUGH ((size_t)8 << 20)     /* what is spilled occupies memory until it is committed */
 
 static bool may_spill(const struct worker *w, const struct job *job)
 {
@@ -78,5 +81,67 @@ void spill_for_memory(struct worker *w)
 		for (int n = 0; n < AT_ONCE && outlet_memory(w->outlet) < OUTLET_ENOUGH; n++)
 			if (!spill_furthest(w, p))
 				break;
+	}
+}
+
+/* ---- tenants that cannot be called ---- */
+
+static bool may_make_way(const struct worker *w, const struct job *job, int64_t due_ms)
+{
+	const struct history *h = &job->handoff.history;
+	return job->place == JOB_WAITING && !job->request.is_cancel && due_ms < h->deadline_ms &&
+	       due_ms - w->now.unix_ms > SOON_MS &&
+	       (h->spilled_at_ms == 0 || w->now.unix_ms - h->spilled_at_ms >= PAUSE_MIN_MS);
+}
+
+static bool make_way(struct worker *w, struct job *job, int64_t due_ms)
+{
+	const int64_t before = job->handoff.history.not_before_ms;
+	job->handoff.history.not_before_ms = due_ms;
+	if (spill(w, job))
+		return true;
+	job->handoff.history.not_before_ms = before;
+	return false;
+}
+
+/* The newest come first in the list: whoever stands behind half a window of the tenant's is one of its oldest. */
+static void make_room_from(struct worker *w, const struct partition *p, const struct tenant *t, int64_t due_ms)
+{
+	int64_t count = 0;
+	for (struct job *job = p->jobs, *next; job; job = next) {
+		next = job->next;
+		if (job->tenant != t || ++count <= w->settings->worker.window / 2 || !may_make_way(w, job, due_ms))
+			continue;
+		if (outlet_memory(w->outlet) >= OUTLET_ENOUGH || !make_way(w, job, due_ms))
+			return;
+	}
+}
+
+static bool is_filled(const struct worker *w, const struct partition *p)
+{
+	return w->tenant_count > 1 && p->job_count > (size_t)w->settings->worker.window / 2;
+}
+
+usec_t spill_wait(const struct worker *w)
+{
+	for (size_t i = 0; i < w->partition_count; i++)
+		if (is_filled(w, w->partitions[i]))
+			return w->closed_tenants_at > w->now.mono ? w->closed_tenants_at - w->now.mono : 0;
+	return USEC_NEVER;
+}
+
+void spill_closed_tenants(struct worker *w)
+{
+	if (w->now.mono < w->closed_tenants_at)
+		return;
+	w->closed_tenants_at = w->now.mono + LOOK_EVERY;
+	if (w->leaving != LEAVING_NOT || w->stopping)
+		return;
+	for (size_t i = 0; i < w->tenant_count; i++) {
+		const struct tenant *t = &w->tenants[i];
+		const usec_t opens_at = tenant_opens_at(t, w->now.mono);
+		for (size_t n = 0; n < w->partition_count && opens_at > w->now.mono; n++)
+			if (is_filled(w, w->partitions[n]))
+				make_room_from(w, w->partitions[n], t, clock_unix_at(&w->now, opens_at));
 	}
 }

@@ -9,6 +9,7 @@
 #define CALLS_PER_HANDOFF 3
 #define GATE_BASE_MS      1000
 #define GATE_MAX_MS       60000
+#define RAMP_BEGIN        2
 
 static void note_login(const struct tenant *t, const char *result)
 {
@@ -25,16 +26,39 @@ static void say_breaker(const struct tenant *t, enum breaker_state before, const
 		log_write(LOG_INFO, &subject, "circuit breaker closed");
 }
 
+/* An answer closes the breaker. Behind one that was open stands a backlog, which does not come down on the tenant at
+ * once: the next answers let in one more each, so that what is open doubles with every round. */
+static void hear_answer(struct tenant *t, bool of_health)
+{
+	if (t->breaker.state != BREAKER_CLOSED)
+		t->ramp = http_in_flight(t->http) + RAMP_BEGIN;
+	else if (t->ramp > 0 && of_health)
+		t->ramp++;
+	if (t->ramp >= (size_t)t->settings->max_in_flight)
+		t->ramp = 0;
+	breaker_succeeded(&t->breaker);
+}
+
 /* A login that fails in any way but by a rate limit is a dependency that is down. One that succeeds closes nothing: a
- * real request has to. */
+ * real request has to. But where only logins have failed and nobody waits, there is nothing left to be tried. */
+static void judge_login(struct tenant *t, bool ok, const struct fault *fault, usec_t now)
+{
+	const bool was_closed = t->breaker.state == BREAKER_CLOSED;
+	if (!ok && fault->kind != FAULT_RATE_LIMITED)
+		breaker_failed(&t->breaker, now);
+	if (was_closed)
+		t->opened_by_login = t->breaker.state == BREAKER_OPEN;
+	if (ok && t->opened_by_login && roster_waiting(t->roster) == 0 && !heap_top(&t->held))
+		hear_answer(t, true);
+}
+
 static void on_login(void *arg, bool ok, const struct fault *fault, usec_t now)
 {
 	struct tenant *t = arg;
 	const enum breaker_state before = t->breaker.state;
 	const struct log_subject subject = { .tenant = tenant_name(t), .partition = -1, .offset = -1 };
 	note_login(t, ok ? "ok" : fault_name(fault->kind));
-	if (!ok && fault->kind != FAULT_RATE_LIMITED)
-		breaker_failed(&t->breaker, now);
+	judge_login(t, ok, fault, now);
 	if (ok && t->login_said)
 		log_write(LOG_INFO, &subject, "logged in again");
 	else if (ok)
@@ -92,11 +116,16 @@ bool tenant_may_call(const struct tenant *t, usec_t now)
 	       http_in_flight(t->http) < (size_t)t->settings->max_in_flight;
 }
 
+/* May another handoff's first call be open? */
+static bool has_room(const struct tenant *t)
+{
+	return http_in_flight(t->http) < (t->ramp > 0 ? t->ramp : (size_t)t->settings->max_in_flight);
+}
+
 bool tenant_may_start(const struct tenant *t, usec_t now)
 {
 	return has_token(t, now) && gate_ready_at(&t->gate) <= now && breaker_allows(&t->breaker, now) &&
-	       limiter_ready_at(&t->limiter, CALLS_PER_HANDOFF, now) <= now &&
-	       http_in_flight(t->http) < (size_t)t->settings->max_in_flight;
+	       limiter_ready_at(&t->limiter, CALLS_PER_HANDOFF, now) <= now && has_room(t);
 }
 
 usec_t tenant_ready_at(const struct tenant *t, usec_t now)
@@ -104,11 +133,25 @@ usec_t tenant_ready_at(const struct tenant *t, usec_t now)
 	usec_t at = gate_ready_at(&t->gate);
 	const usec_t breaker = breaker_ready_at(&t->breaker);
 	const usec_t limiter = limiter_ready_at(&t->limiter, CALLS_PER_HANDOFF, now);
-	if (!has_token(t, now) || http_in_flight(t->http) >= (size_t)t->settings->max_in_flight)
+	if (!has_token(t, now) || !has_room(t))
 		return USEC_NEVER;
 	if (breaker > at)
 		at = breaker;
 	return limiter > at ? limiter : at;
+}
+
+usec_t tenant_closed_until(const struct tenant *t, usec_t now)
+{
+	const usec_t token = token_cache_earliest(t->token, now);
+	const usec_t gate = gate_is_closed(&t->gate, now) ? t->gate.opens_at : now;
+	return token > gate ? token : gate;
+}
+
+usec_t tenant_opens_at(const struct tenant *t, usec_t now)
+{
+	const usec_t gate = gate_is_closed(&t->gate, now) ? t->gate.opens_at : now;
+	const usec_t breaker = t->breaker.state == BREAKER_OPEN ? t->breaker.retry_at : now;
+	return breaker > gate ? breaker : gate;
 }
 
 static void hear_rate_limit(struct tenant *t, const struct reply *reply, const struct instant *now)
@@ -142,11 +185,11 @@ void tenant_hear(struct tenant *t, const struct reply *reply, const struct tenan
 		break;
 	case FAULT_NONE:
 		gate_succeeded(&t->gate, now->mono);
-		breaker_succeeded(&t->breaker);
+		hear_answer(t, true);
 		break;
 	default: /* somebody answered, or may have */
 		if (reply->http_status != 0)
-			breaker_succeeded(&t->breaker);
+			hear_answer(t, reply->kind != FAULT_SERVER);
 		else
 			breaker_undecided(&t->breaker, now->mono);
 		break;

@@ -28,7 +28,11 @@ struct tenant {
 	struct breaker breaker;
 	struct limiter limiter;
 	struct metrics *metrics;
-	bool login_said; /* the present trouble with the login was logged */
+	size_t ramp; /* calls that may be open at once after an outage, one more with each answer; 0: no ramp */
+	bool opened_by_login;  /* the breaker: no call of a handoff has failed */
+	bool login_said;       /* the present trouble with the login was logged */
+	usec_t parked_told_at; /* expiry.c: when those that are parked were looked at last, */
+	usec_t parked_told;    /* and until when it was closed then */
 };
 
 /* 0, or the reason in `fault`; tenant_fini() is due in any case. */
@@ -46,6 +50,13 @@ bool tenant_may_start(const struct tenant *t, usec_t now);
 bool tenant_may_call(const struct tenant *t, usec_t now);
 /* The earliest time at which tenant_may_start() can turn true by itself; USEC_NEVER: an event has to come first. */
 usec_t tenant_ready_at(const struct tenant *t, usec_t now);
+
+/* Whatever happens, nothing of it is called before this: its gate is closed, or there is no token and no login may be
+ * tried. `now` or earlier: it may be. */
+usec_t tenant_closed_until(const struct tenant *t, usec_t now);
+/* When it may open, as far as it is closed by its gate or its breaker; `now` or earlier: it is not, or a probe is open.
+ */
+usec_t tenant_opens_at(const struct tenant *t, usec_t now);
 
 /* The token a call was made with. */
 struct tenant_token {

@@ -256,6 +256,14 @@ const char *token_cache_header(const struct token_cache *cache, usec_t now, uint
 	return buf_text(&cache->header);
 }
 
+usec_t token_cache_earliest(const struct token_cache *cache, usec_t now)
+{
+	uint64_t serial;
+	if (cache->call || token_cache_header(cache, now, &serial))
+		return now;
+	return cache->not_before;
+}
+
 void token_cache_refuse(struct token_cache *cache, uint64_t serial)
 {
 	if (serial != cache->serial || cache->header.len == 0)

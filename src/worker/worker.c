@@ -397,6 +397,7 @@ static usec_t wait_of(const struct worker *w)
 		return 0;
 	wait = sooner(wait, intake_wait(w));
 	wait = sooner(wait, dispatch_wait(w));
+	wait = sooner(wait, spill_wait(w));
 	wait = sooner(wait, outlet_wait(w->outlet, w->now.mono));
 	wait = sooner(wait, admin_wait(w->admin));
 	if (w->leaving == LEAVING_REVOKED && w->leave_by > w->now.mono)
@@ -429,9 +430,10 @@ void worker_turn(struct worker *w)
 	watch_producer(w);
 	rebalance_serve(w);
 	serve_tenants(w);
+	spill_closed_tenants(w);
 	intake_read(w);
 	intake_wake_parked(w);
-	dispatch_expire(w);
+	expiry_run(w);
 	dispatch_start_ready(w);
 	dispatch_report_again(w);
 	outlet_run(w->outlet, w->partitions, w->partition_count, w->now.mono, w->stopping || w->leaving != LEAVING_NOT);

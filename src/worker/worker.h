@@ -71,7 +71,8 @@ struct worker {
 	size_t job_memory;   /* of all jobs */
 	struct job *orphans; /* jobs whose call is still open although their partition has left */
 	size_t orphan_count;
-	struct job *unreported; /* ended, but there was no memory to say so */
+	usec_t closed_tenants_at; /* when spill_closed_tenants() looks again */
+	struct job *unreported;   /* ended, but there was no memory to say so */
 
 	bool more_to_read;          /* the last round stopped before everything at hand was taken */
 	int64_t request_partitions; /* of all request topics, as last reported */
@@ -121,7 +122,6 @@ bool intake_has_more(const struct worker *w);
 
 /* dispatch.c */
 void dispatch_start_ready(struct worker *w);
-void dispatch_expire(struct worker *w);
 usec_t dispatch_wait(const struct worker *w);
 /* A job that is not in a list ends with an outcome it already carries, or with a retry record. */
 void dispatch_finish(struct worker *w, struct job *job);
@@ -132,21 +132,29 @@ void dispatch_abandon(struct worker *w, bool calls);
 /* Jobs between their first call and their end: running or held. */
 size_t dispatch_busy(const struct worker *w);
 void dispatch_report_again(struct worker *w);
-/* The caller hung up; the job may wait, be parked or run. */
-void dispatch_cancel(struct worker *w, struct job *job);
+/* Feeds an event that may end the job (it expires, the caller hung up), wherever it waits. */
+void dispatch_end(struct job *job, const struct handoff_event *event);
 /* Forgets a job without any record of it: its partition has left. Open calls run on as orphans. */
 void dispatch_orphan(struct worker *w, struct job *job);
 /* Gives up their calls. */
 void dispatch_free_orphans(struct worker *w);
 
+/* expiry.c: ends whatever cannot be done before its deadline. */
+void expiry_run(struct worker *w);
+/* Can this job's tenant not be called before its deadline? */
+bool expiry_is_certain(const struct job *job);
+
 /* report.c: hands the job's end to the outlet; false when there is no memory to say it with (nothing was changed). */
 bool report_job(struct worker *w, struct job *job);
 
-/* The same for a parked job that moves to the tail of its topic as it is. */
+/* The same for a job that moves to the tail of the retry topic as it is. */
 bool report_spill(struct worker *w, struct job *job);
 
 /* spill.c: a full partition; true when there is room for another record now. */
 bool spill_make_room(struct worker *w, struct partition *p);
+/* A tenant that cannot be called now makes way for the others. */
+void spill_closed_tenants(struct worker *w);
+usec_t spill_wait(const struct worker *w);
 /* The memory is full while records stand unread behind what is parked. */
 void spill_for_memory(struct worker *w);
 

@@ -63,7 +63,10 @@ static struct world {
 
 	struct http_call calls[CALLS_MAX];
 	size_t in_flight;
-	bool serves; /* every call is answered as a healthy tenant would */
+	bool serves;          /* every call is answered as a healthy tenant would */
+	bool refuses;         /* every connection is refused */
+	size_t most_at_once;  /* calls that were open */
+	size_t calls_started; /* since the test set it to 0 */
 
 	struct kafka_topic_report topics[4];
 	struct kafka_topology_report topology;
@@ -145,7 +148,9 @@ struct http_call *http_start(struct http *http, const struct http_request *reque
 			id = strchr(strchr(request->body.p, ':'), '"') + 1;
 		snprintf(call->session, sizeof(call->session), "%.*s", (int)strcspn(id, "\""), id);
 		assert_true(request->timeout > 0);
-		world.in_flight++;
+		world.calls_started++;
+		if (++world.in_flight > world.most_at_once)
+			world.most_at_once = world.in_flight;
 		return call;
 	}
 	return NULL;
@@ -182,9 +187,11 @@ void http_run(struct http *http, usec_t now)
 	(void)now;
 	for (size_t i = 0; i < CALLS_MAX; i++) {
 		struct http_call *call = &world.calls[i];
-		if (!call->open || (!call->ended && !world.serves))
+		if (!call->open || (!call->ended && !world.serves && !world.refuses))
 			continue;
-		if (!call->ended)
+		if (!call->ended && world.refuses)
+			answer(call, 0, "");
+		else if (!call->ended)
 			serve(call);
 		const struct http_call ended = *call;
 		call->open = false;
@@ -198,7 +205,7 @@ usec_t http_wait(const struct http *http, usec_t now)
 	(void)http;
 	(void)now;
 	for (size_t i = 0; i < CALLS_MAX; i++)
-		if (world.calls[i].open && (world.calls[i].ended || world.serves))
+		if (world.calls[i].open && (world.calls[i].ended || world.serves || world.refuses))
 			return 0;
 	return USEC_NEVER;
 }
