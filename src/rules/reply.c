@@ -15,6 +15,16 @@ static const struct verdict server = { FAULT_SERVER, REASON_SERVER_ERROR, BUDGET
 static const struct verdict down = { FAULT_DEPENDENCY_DOWN, REASON_TIMEOUT, BUDGET_COUNT };
 static const struct verdict rejected = { FAULT_PERMANENT, REASON_UPSTREAM_REJECTED, BUDGET_COUNT };
 
+/* A login burns nobody's budget: whatever it fails of, all wait. That it was refused is worth a name of its own. */
+static struct verdict verdict_of_login(int status)
+{
+	if (status == 429)
+		return (struct verdict){ FAULT_RATE_LIMITED, REASON_RATE_LIMITED, BUDGET_COUNT };
+	if (status >= 400 && status <= 499)
+		return (struct verdict){ FAULT_AUTH, REASON_AUTH_REJECTED, BUDGET_COUNT };
+	return down;
+}
+
 /* A complete reply that is not 2xx. */
 static struct verdict verdict_of_status(enum stage stage, int status)
 {
@@ -31,6 +41,8 @@ static struct verdict verdict_of_status(enum stage stage, int status)
 		{ 408, { FAULT_AMBIGUOUS, REASON_TIMEOUT, BUDGET_TIMEOUT } },
 		{ 425, { FAULT_AMBIGUOUS, REASON_TIMEOUT, BUDGET_TIMEOUT } },
 	};
+	if (stage == STAGE_LOGIN)
+		return verdict_of_login(status);
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
 		if (table[i].status == status)
 			return table[i].verdict;
@@ -45,6 +57,8 @@ static struct verdict verdict_of_status(enum stage stage, int status)
  */
 static struct verdict verdict_of_garbage(enum stage stage)
 {
+	if (stage == STAGE_LOGIN)
+		return down;
 	if (stage == STAGE_FETCH)
 		return (struct verdict){ FAULT_BAD_RESPONSE, REASON_BAD_RESPONSE, BUDGET_SERVER };
 	return ambiguous;
@@ -53,7 +67,7 @@ static struct verdict verdict_of_garbage(enum stage stage)
 /* No complete reply. An error status that did arrive still counts: only its body is missing. */
 static struct verdict verdict_of_trouble(const struct reply_facts *facts)
 {
-	if (!facts->sent)
+	if (!facts->sent || (facts->stage == STAGE_LOGIN && facts->status < 300))
 		return down;
 	if (facts->status >= 300)
 		return verdict_of_status(facts->stage, facts->status);
@@ -91,9 +105,12 @@ static void settle_transfer_rejected(struct reply *ret, const char *what)
 /* A 2xx of any kind: read what the stage promises. */
 static void read_success(const struct reply_facts *facts, const struct session_reader *reader, struct reply *ret)
 {
-	const char *what = "the body is not a complete JSON object";
+	const char *what = facts->stage == STAGE_LOGIN ? "it holds no usable access_token"
+						       : "the body is not a complete JSON object";
 	int r = 0;
-	if (facts->stage == STAGE_FETCH)
+	if (facts->stage == STAGE_LOGIN)
+		r = login_reply_read(facts->body, &ret->login);
+	else if (facts->stage == STAGE_FETCH)
 		r = session_read(facts->body, reader, &ret->session, &what);
 	else if (facts->body.n > 0 && facts->stage == STAGE_UPDATE)
 		r = update_reply_read(facts->body, &ret->update);

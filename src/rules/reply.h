@@ -2,8 +2,9 @@
  * reply - what kind of answer was that?
  *
  * The one place that turns what came over the wire (or did not) into a class with its consequences: the table in
- * reply.c is the contract's "What a reply leads to", row by row. What follows from a class is handoff.c's matter, what
- * follows for the tenant (gate, breaker, token) the worker's. Pure.
+ * reply.c is the contract's "What a reply leads to", row by row; tests/unit/reply_table.h shows each reply to each
+ * of the four calls with all that follows from it. What follows from a class is handoff.c's matter, what follows for
+ * the tenant (gate, breaker, token) the worker's. Pure.
  */
 #ifndef HANDOFF_REPLY_H
 #define HANDOFF_REPLY_H
@@ -15,6 +16,7 @@
 #include "base/fault.h"
 #include "handoff/contract.h"
 #include "handoff/span.h"
+#include "rules/login.h"
 #include "rules/session.h"
 
 /* What the wire said of one call. */
@@ -42,6 +44,7 @@ struct reply {
 	char code[64];
 	char message[256];
 	struct span body;           /* of an error; valid as long as the facts' body */
+	struct login_reply login;   /* login */
 	struct session session;     /* fetch */
 	struct update_reply update; /* update */
 	struct flow_reply flow;     /* trigger */

@@ -5,16 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/text.h"
+#include "rules/login.h"
+#include "rules/reply.h"
 #include "rules/retry_after.h"
+#include "worker/cognigy.h"
 #include "json/scan.h"
 #include "json/write.h"
 
-#define HEADER_MAX       16384 /* a token longer than this is no token */
-#define SCOPES_MAX       4096
-#define DEFAULT_LIFE_S   3600
-#define MARGIN_S         300
-#define SHORT_LIFE_S     600
+#define HEADER_MAX       (LOGIN_TOKEN_MAX + 64)
+#define MISSING_MAX      128
 #define FIRST_DELAY_MS   500
 #define LONGEST_DELAY_MS 5000
 #define AHEAD            (30 * USEC_PER_SEC) /* the next login starts this much before the old token ends serving */
@@ -24,9 +23,8 @@ struct token_cache {
 	const struct settings_tenant *settings;
 	token_cache_heard *heard;
 	void *arg;
-	struct buf header; /* the line as sent; empty: no token */
-	struct buf scopes; /* as granted */
-	char missing[128];
+	struct buf header;  /* the line as sent; empty: no token */
+	struct buf missing; /* scopes that were not granted */
 	uint64_t serial;
 	usec_t serves_until;
 	usec_t refresh_at; /* when the next login is due; USEC_NEVER never happens */
@@ -37,18 +35,6 @@ struct token_cache {
 	int32_t failures;
 	struct instant now; /* of the last run, for the reply's arithmetic */
 };
-
-usec_t token_cache_life(int64_t expires_in_s)
-{
-	const int64_t day_s = 86400 * 365;
-	if (expires_in_s <= 0)
-		expires_in_s = DEFAULT_LIFE_S;
-	if (expires_in_s > day_s)
-		expires_in_s = day_s;
-	if (expires_in_s <= SHORT_LIFE_S)
-		return expires_in_s * USEC_PER_SEC / 2;
-	return (expires_in_s - MARGIN_S) * USEC_PER_SEC;
-}
 
 struct token_cache *token_cache_new(struct http *http, const struct settings_tenant *settings, token_cache_heard *heard,
 				    void *arg)
@@ -61,7 +47,7 @@ struct token_cache *token_cache_new(struct http *http, const struct settings_ten
 	cache->heard = heard;
 	cache->arg = arg;
 	buf_init(&cache->header, HEADER_MAX);
-	buf_init(&cache->scopes, SCOPES_MAX);
+	buf_init(&cache->missing, MISSING_MAX);
 	buf_init(&cache->body, HEADER_MAX);
 	return cache;
 }
@@ -82,7 +68,7 @@ struct token_cache *token_cache_free(struct token_cache *cache)
 	wipe(&cache->header);
 	wipe(&cache->body);
 	buf_fini(&cache->header);
-	buf_fini(&cache->scopes);
+	buf_fini(&cache->missing);
 	buf_fini(&cache->body);
 	free(cache);
 	return NULL;
@@ -100,91 +86,58 @@ static void fail(struct token_cache *cache, int64_t retry_after_ms)
 	cache->heard(cache->arg, false, &cache->trouble, cache->now.mono);
 }
 
-/* Is `word` one of the blank-separated words of `list`? */
-static bool has_word(struct span list, const char *word)
+/* Takes the token over; false when there is no memory for it. */
+static bool take_token(struct token_cache *cache, const struct login_reply *login)
 {
-	const size_t n = strlen(word);
-	for (size_t i = 0; i + n <= list.n; i++) {
-		const bool begins = i == 0 || list.p[i - 1] == ' ';
-		const bool ends = i + n == list.n || list.p[i + n] == ' ';
-		if (begins && ends && memcmp(list.p + i, word, n) == 0)
-			return true;
-	}
-	return false;
-}
-
-static void note_missing_scopes(struct token_cache *cache)
-{
-	static const char *const needed[] = { "session:write", "flow:execute", "telephony:transfer" };
-	cache->missing[0] = '\0';
-	if (cache->scopes.len == 0)
-		return;
-	size_t len = 0;
-	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
-		if (!has_word(buf_span(&cache->scopes), needed[i]))
-			len += (size_t)snprintf(cache->missing + len, sizeof(cache->missing) - len, "%s%s",
-						len ? " " : "", needed[i]);
-}
-
-/* A header line must hold nothing that could end it. */
-static bool token_is_clean(struct span token)
-{
-	return token.n > 0 && text_is_printable_ascii(token) && !memchr(token.p, ' ', token.n);
-}
-
-/* Takes the token out of a 200 reply; false when there is none in it. */
-static bool accept_token(struct token_cache *cache, struct span body)
-{
-	struct scan_value top, token, value;
-	int64_t expires_in = 0;
-	if (scan_check(body, &top, NULL) < 0 || top.type != SCAN_OBJECT || !scan_find(top, "access_token", &token) ||
-	    token.type != SCAN_STRING)
-		return false;
-	if (scan_find(top, "expires_in", &value) && scan_int64(value, &expires_in) < 0)
-		expires_in = 0;
 	wipe(&cache->header);
 	buf_add_text(&cache->header, "Authorization: Bearer ");
-	const size_t prefix = cache->header.len;
-	scan_decode_string(&cache->header, token.text);
-	const struct span text = { cache->header.data + prefix, cache->header.len - prefix };
-	if (!buf_ok(&cache->header) || !token_is_clean(text)) {
+	scan_decode_string(&cache->header, login->access_token);
+	buf_reset(&cache->missing);
+	login_missing_scopes(&cache->missing, login->scope);
+	if (!buf_ok(&cache->header)) {
 		wipe(&cache->header);
 		return false;
 	}
-	buf_reset(&cache->scopes);
-	if (scan_find(top, "scope", &value) && value.type == SCAN_STRING)
-		scan_decode_string(&cache->scopes, value.text);
-	note_missing_scopes(cache);
-	const usec_t life = token_cache_life(expires_in);
 	cache->serial++;
-	cache->serves_until = cache->now.mono + life;
-	cache->refresh_at = cache->serves_until - (AHEAD < life / 4 ? AHEAD : life / 4);
+	cache->serves_until = cache->now.mono + login->life;
+	cache->refresh_at = cache->serves_until - (AHEAD < login->life / 4 ? AHEAD : login->life / 4);
 	return true;
 }
 
-static void on_reply(void *arg, const struct http_reply *reply)
+/* What the operator reads; the reply's own words stay out of it. */
+static void say(struct token_cache *cache, const struct reply *reply, bool complete)
+{
+	if (!complete)
+		fault_set(&cache->trouble, 0, reply->kind, "login failed: %s", reply->message);
+	else if (reply->kind == FAULT_RATE_LIMITED)
+		fault_set(&cache->trouble, 0, reply->kind, "login was rate-limited (HTTP status 429)");
+	else if (reply->http_status >= 200 && reply->http_status <= 299)
+		fault_set(&cache->trouble, 0, reply->kind, "login's reply holds no usable access_token");
+	else
+		fault_set(&cache->trouble, 0, reply->kind, "login was refused with HTTP status %d", reply->http_status);
+}
+
+static void on_reply(void *arg, const struct http_reply *http)
 {
 	struct token_cache *cache = arg;
+	struct reply reply;
 	cache->call = NULL;
 	wipe(&cache->body);
 	cache->now = clock_read();
-	if (reply->error == HTTP_OK && reply->status >= 200 && reply->status < 300 &&
-	    accept_token(cache, reply->body)) {
+	const struct reply_facts facts = cognigy_facts(STAGE_LOGIN, http);
+	reply_read(&facts, NULL, cache->now.unix_ms, &reply);
+	if (reply.kind == FAULT_NONE && take_token(cache, &reply.login)) {
 		cache->failures = 0;
 		cache->trouble.kind = FAULT_NONE;
 		cache->trouble.message[0] = '\0';
 		cache->heard(cache->arg, true, &cache->trouble, cache->now.mono);
 		return;
 	}
-	if (reply->error != HTTP_OK)
-		fault_set(&cache->trouble, 0, FAULT_DEPENDENCY_DOWN, "login failed: %s", reply->message);
-	else if (reply->status == 429)
-		fault_set(&cache->trouble, 0, FAULT_RATE_LIMITED, "login was rate-limited (HTTP status 429)");
-	else if (reply->status >= 200 && reply->status < 300)
-		fault_set(&cache->trouble, 0, FAULT_DEPENDENCY_DOWN, "login's reply holds no usable access_token");
+	if (reply.kind == FAULT_NONE)
+		fault_set(&cache->trouble, 0, FAULT_OURS, "login failed: out of memory");
 	else
-		fault_set(&cache->trouble, 0, FAULT_AUTH, "login was refused with HTTP status %d", reply->status);
-	fail(cache, retry_after_ms(reply->retry_after, reply->date, cache->now.unix_ms));
+		say(cache, &reply, facts.complete);
+	fail(cache, reply.retry_after_ms);
 }
 
 /* {"client_id","client_secret","grant_type"}; false with the trouble noted when the secret cannot be read. */
@@ -274,7 +227,7 @@ void token_cache_refuse(struct token_cache *cache, uint64_t serial)
 
 const char *token_cache_missing_scopes(const struct token_cache *cache)
 {
-	return cache->missing;
+	return buf_text(&cache->missing);
 }
 
 const struct fault *token_cache_trouble(const struct token_cache *cache)

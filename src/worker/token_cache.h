@@ -45,7 +45,4 @@ const char *token_cache_missing_scopes(const struct token_cache *cache);
 /* Why there is no token: the last login's fault; class FAULT_NONE when all is well. */
 const struct fault *token_cache_trouble(const struct token_cache *cache);
 
-/* How long a token of this age may be used; `expires_in` <= 0: not said. Pure. */
-usec_t token_cache_life(int64_t expires_in_s);
-
 #endif

@@ -184,7 +184,8 @@ static void test_life(void **state)
 		{ ",\"expires_in\":-5", 3300 },
 		{ ",\"expires_in\":true", 3300 },
 		{ ",\"expires_in\":9223372036854775807", 365 * 86400 - 300 },
-		{ ",\"expires_in\":99999999999999999999", 3300 },
+		{ ",\"expires_in\":99999999999999999999", 365 * 86400 - 300 },
+		{ ",\"expires_in\":7.2e3", 6900 },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		char body[128];
@@ -231,8 +232,8 @@ static void test_failures_are_backed_off_from(void **state)
 	} cases[] = {
 		{ 401, "{\"error\":\"invalid_client\"}", FAULT_AUTH },
 		{ 403, "", FAULT_AUTH },
-		{ 302, "", FAULT_AUTH },
-		{ 503, "no", FAULT_AUTH },
+		{ 302, "", FAULT_DEPENDENCY_DOWN },
+		{ 503, "no", FAULT_DEPENDENCY_DOWN },
 		{ 429, "", FAULT_RATE_LIMITED },
 		{ 200, "", FAULT_DEPENDENCY_DOWN },
 		{ 200, "no json", FAULT_DEPENDENCY_DOWN },

@@ -1,4 +1,4 @@
-/* reply: the contract's table "What a reply leads to", row by row */
+/* reply: what stands beside the table of test_reply_table.c - words, codes and waits */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,84 +29,6 @@ static struct reply read_status(enum stage stage, int status, const char *body)
 {
 	return read_facts((struct reply_facts){
 		.stage = stage, .complete = true, .sent = true, .status = status, .body = span_of(body) });
-}
-
-/* Every row with what it means at fetch, update and trigger. */
-static void test_status(void **state)
-{
-	static const struct {
-		int status;
-		enum fault_class kind;
-		enum reason reason;
-		enum budget budget;
-	} cases[] = {
-		{ 301, FAULT_PERMANENT, REASON_UPSTREAM_REJECTED, BUDGET_COUNT },
-		{ 304, FAULT_PERMANENT, REASON_UPSTREAM_REJECTED, BUDGET_COUNT },
-		{ 400, FAULT_PERMANENT, REASON_UPSTREAM_REJECTED, BUDGET_COUNT },
-		{ 401, FAULT_AUTH, REASON_AUTH_REJECTED, BUDGET_COUNT },
-		{ 403, FAULT_AUTH, REASON_AUTH_FORBIDDEN, BUDGET_COUNT },
-		{ 408, FAULT_AMBIGUOUS, REASON_TIMEOUT, BUDGET_TIMEOUT },
-		{ 409, FAULT_LOCKED, REASON_LOCKED, BUDGET_LOCKED },
-		{ 412, FAULT_LOCKED, REASON_LOCKED, BUDGET_LOCKED },
-		{ 422, FAULT_PERMANENT, REASON_UPSTREAM_REJECTED, BUDGET_COUNT },
-		{ 423, FAULT_LOCKED, REASON_LOCKED, BUDGET_LOCKED },
-		{ 425, FAULT_AMBIGUOUS, REASON_TIMEOUT, BUDGET_TIMEOUT },
-		{ 429, FAULT_RATE_LIMITED, REASON_RATE_LIMITED, BUDGET_RATE_LIMITED },
-		{ 500, FAULT_SERVER, REASON_SERVER_ERROR, BUDGET_SERVER },
-		{ 503, FAULT_SERVER, REASON_SERVER_ERROR, BUDGET_SERVER },
-		{ 599, FAULT_SERVER, REASON_SERVER_ERROR, BUDGET_SERVER },
-		{ 600, FAULT_PERMANENT, REASON_UPSTREAM_REJECTED, BUDGET_COUNT },
-	};
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		for (enum stage stage = STAGE_FETCH; stage <= STAGE_TRIGGER; stage++) {
-			const struct reply reply = read_status(stage, cases[i].status, "");
-			if (reply.kind != cases[i].kind || reply.reason != cases[i].reason ||
-			    reply.budget != cases[i].budget || reply.http_status != cases[i].status)
-				fail_msg("%d at stage %d: class %d, reason %d", cases[i].status, (int)stage,
-					 (int)reply.kind, (int)reply.reason);
-		}
-}
-
-/* The session is gone where a session was asked for; a flow that is not found is a rejection. */
-static void test_not_found(void **state)
-{
-	static const int statuses[] = { 404, 410 };
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(statuses); i++) {
-		assert_int_equal(read_status(STAGE_FETCH, statuses[i], "").reason, REASON_NOT_FOUND);
-		assert_int_equal(read_status(STAGE_UPDATE, statuses[i], "").reason, REASON_NOT_FOUND);
-		assert_int_equal(read_status(STAGE_TRIGGER, statuses[i], "").reason, REASON_UPSTREAM_REJECTED);
-	}
-}
-
-/* Any 2xx; what its body must be differs by stage. */
-static void test_success(void **state)
-{
-	static const struct {
-		const char *body;
-		enum fault_class kinds[STAGE_COUNT]; /* by stage; that of the login is not used */
-	} cases[] = {
-		{ "{}", { FAULT_NONE, FAULT_NONE, FAULT_NONE, FAULT_NONE } },
-		{ "", { FAULT_NONE, FAULT_BAD_RESPONSE, FAULT_NONE, FAULT_NONE } },
-		{ "[]", { FAULT_NONE, FAULT_BAD_RESPONSE, FAULT_AMBIGUOUS, FAULT_AMBIGUOUS } },
-		{ "{\"a\":", { FAULT_NONE, FAULT_BAD_RESPONSE, FAULT_AMBIGUOUS, FAULT_AMBIGUOUS } },
-		{ "<html>", { FAULT_NONE, FAULT_BAD_RESPONSE, FAULT_AMBIGUOUS, FAULT_AMBIGUOUS } },
-	};
-	static const int statuses[] = { 200, 201, 204, 299 };
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		for (enum stage stage = STAGE_FETCH; stage <= STAGE_TRIGGER; stage++)
-			for (size_t s = 0; s < ARRAY_SIZE(statuses); s++) {
-				const struct reply reply = read_status(stage, statuses[s], cases[i].body);
-				if (reply.kind != cases[i].kinds[stage])
-					fail_msg("%d %s at stage %d: class %d", statuses[s], cases[i].body, (int)stage,
-						 (int)reply.kind);
-				if (reply.kind == FAULT_BAD_RESPONSE)
-					assert_int_equal(reply.budget, BUDGET_SERVER);
-				if (reply.kind == FAULT_AMBIGUOUS)
-					assert_int_equal(reply.budget, BUDGET_TIMEOUT);
-			}
 }
 
 /* A 2xx that says in words that the transfer failed. */
@@ -234,9 +156,9 @@ static void test_error_words(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_status),      cmocka_unit_test(test_not_found),
-		cmocka_unit_test(test_success),     cmocka_unit_test(test_refused_in_words),
-		cmocka_unit_test(test_trouble),     cmocka_unit_test(test_retry_after),
+		cmocka_unit_test(test_refused_in_words),
+		cmocka_unit_test(test_trouble),
+		cmocka_unit_test(test_retry_after),
 		cmocka_unit_test(test_error_words),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
