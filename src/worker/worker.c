@@ -305,8 +305,9 @@ static void begin_stop(struct worker *w)
 	dispatch_abandon(w, false);
 	if (w->subscribed)
 		return;
-	w->finished = true;
-	w->exit_code = w->brokers_down ? 1 : 0; /* else nothing was begun, so nothing is left over */
+	if (w->brokers_down)
+		worker_fail(w, "stopped before a Kafka broker answered; nothing was begun");
+	w->finished = true; /* nothing was begun, so nothing is left over */
 }
 
 static void continue_stop(struct worker *w)
