@@ -8,6 +8,7 @@
 #include "ctl/csv.h"
 #include "ctl/pair_map.h"
 #include "rules/request.h"
+#include "rules/sent_record.h"
 #include "json/merge.h"
 #include "json/scan.h"
 #include "json/write.h"
@@ -31,20 +32,13 @@ static int complain(struct reading *reading, size_t line, const char *what)
 	return buf_ok(reading->complaints) ? 0 : -ENOMEM;
 }
 
-/* The record that the worker would see. */
-static struct record as_record(const struct reading *reading, struct span key, struct span value)
-{
-	return (struct record){
-		.topic = reading->source->topic, .partition = -1, .timestamp_ms = -1, .key = key, .value = value
-	};
-}
-
 static int read_request(const struct reading *reading, struct span value, struct request *ret, struct fault *fault)
 {
 	struct history history;
-	struct record record = as_record(reading, SPAN_NONE, value);
-	record.partition = 0;
-	record.timestamp_ms = reading->now_ms;
+	/* The record that the worker would see. */
+	const struct record record = { .topic = reading->source->topic,
+				       .timestamp_ms = reading->now_ms,
+				       .value = value };
 	return request_read(&record, &reading->limits, reading->now_ms, ret, &history, fault);
 }
 
@@ -72,32 +66,35 @@ static int add_ids(struct reading *reading, size_t line, struct span value, cons
 	return r;
 }
 
-static struct batch_item *new_item(struct batch *batch)
+struct batch_item *batch_add(struct batch *batch, struct record *record)
 {
-	if (batch->count == batch->capacity) {
+	if (record && batch->count == batch->capacity) {
 		const size_t capacity = batch->capacity ? batch->capacity * 2 : 256;
 		struct batch_item *items = realloc(batch->items, capacity * sizeof(*items));
-		if (!items)
-			return NULL;
-		batch->items = items;
-		batch->capacity = capacity;
+		if (items) {
+			batch->items = items;
+			batch->capacity = capacity;
+		}
 	}
-	batch->items[batch->count] = (struct batch_item){ 0 };
+	if (!record || batch->count == batch->capacity) {
+		record_free(record);
+		return NULL;
+	}
+	batch->items[batch->count] = (struct batch_item){ .record = record, .line = batch->count + 1 };
 	return &batch->items[batch->count++];
 }
 
 static int keep(struct reading *reading, size_t line, const struct request *request, struct span value)
 {
-	struct batch_item *item = new_item(reading->batch);
+	struct batch_item *item =
+		batch_add(reading->batch, sent_request(reading->source->topic, request->session_id, value));
 	if (!item)
 		return -ENOMEM;
-	const struct record record = as_record(reading, span_of(request->session_id), value);
 	item->line = line;
 	item->is_cancel = request->is_cancel;
-	item->record = record_new(&record);
 	item->handoff_id = strdup(request->handoff_id_given ? request->handoff_id : "");
 	item->tenant = strdup(request->tenant ? request->tenant : "");
-	return item->record && item->handoff_id && item->tenant ? 0 : -ENOMEM;
+	return item->handoff_id && item->tenant ? 0 : -ENOMEM;
 }
 
 static bool knows_tenant(const struct settings *settings, const char *name)
@@ -219,9 +216,7 @@ int batch_read(struct batch *batch, const struct batch_source *source, struct bu
 	struct reading reading = { .batch = batch,
 				   .source = source,
 				   .complaints = complaints,
-				   .limits = { .max_record_bytes = (size_t)source->settings->worker.max_record_bytes,
-					       .max_age_ms = source->settings->retry.max_age_ms,
-					       .retry_topic = source->settings->kafka.retry },
+				   .limits = source->limits,
 				   .now_ms = clock_read().unix_ms };
 	buf_init(&reading.value, VALUE_MAX_BYTES);
 	const int r = source->csv ? read_rows(&reading) : read_lines(&reading);

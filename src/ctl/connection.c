@@ -6,24 +6,6 @@
 
 #include "doors/settings_form.h"
 
-void connection_list(struct connection *connection, struct option options[CONNECTION_OPTIONS], const char **room)
-{
-	connection->properties.items = room;
-	options[0] = (struct option){
-		"brokers", "HOST:PORT,...", "the brokers to ask first", &connection->brokers, OPTION_TEXT, 'b'
-	};
-	options[1] = (struct option){
-		"config",    "FILE", "the worker's own file: brokers, topics, security", &connection->config,
-		OPTION_TEXT, 'c'
-	};
-	options[2] = (struct option){
-		"property",   "KEY=VALUE", "any librdkafka property; may be given again", &connection->properties,
-		OPTION_TEXTS, 'X'
-	};
-	options[3] = (struct option){ "json", NULL, "print JSON, for machines", &connection->json, OPTION_FLAG, '\0' };
-	options[4] = (struct option){ "help", NULL, "print this", &connection->help, OPTION_FLAG, 'h' };
-}
-
 /* Does a later item of `items` set the property of item `i`? */
 static bool is_overruled(const char **items, size_t count, size_t i)
 {
@@ -82,6 +64,14 @@ int connection_open(struct connection *connection, struct buf *error)
 		connection->options.brokers = connection->brokers;
 	}
 	return merge_properties(connection, error);
+}
+
+struct request_limits connection_limits(const struct connection *connection)
+{
+	const struct settings *settings = &connection->settings;
+	return (struct request_limits){ .max_record_bytes = (size_t)settings->worker.max_record_bytes,
+					.max_age_ms = settings->retry.max_age_ms,
+					.retry_topic = settings->kafka.retry };
 }
 
 void connection_close(struct connection *connection)

@@ -1,9 +1,7 @@
 /* follow - the outcomes as they come, one line each */
 #include <json-c/json.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "ctl/commands.h"
@@ -18,6 +16,7 @@ struct follow {
 	const char *id;
 	const char *batch;
 	const char *status;
+	const char *reason;
 	int64_t count;  /* 0: no end */
 	double timeout; /* seconds; 0: no end */
 	bool from_start;
@@ -26,30 +25,20 @@ struct follow {
 	int64_t printed;
 };
 
-#define OPTION_COUNT (CONNECTION_OPTIONS + 6)
-
-static void list_options(struct follow *f, struct option options[OPTION_COUNT], const char **room)
-{
-	connection_list(&f->connection, options, room);
-	struct option *o = options + CONNECTION_OPTIONS;
-	*o++ = (struct option){ "id", "ID", "only the outcomes of this handoffId", &f->id, OPTION_TEXT, '\0' };
-	*o++ = (struct option){ "batch", "ID", "only the outcomes of this batch", &f->batch, OPTION_TEXT, '\0' };
-	*o++ = (struct option){ "status", "S", "only outcomes of this status", &f->status, OPTION_TEXT, '\0' };
-	*o++ = (struct option){ "count", "N", "end after N outcomes", &f->count, OPTION_WHOLE, '\0' };
-	*o++ = (struct option){ "timeout", "S", "end after S seconds", &f->timeout, OPTION_NUMBER, '\0' };
-	*o++ = (struct option){ "from-start",   NULL,        "begin with the oldest outcome instead of the next",
-				&f->from_start, OPTION_FLAG, '\0' };
-}
-
-static int print_help(const struct option *options)
-{
-	puts("usage: handoffctl follow [OPTIONS]\n"
-	     "\n"
-	     "Prints each outcome as it comes, until it is interrupted: time, status/reason, handoffId, sessionId,\n"
-	     "milliseconds from request to end, attempts.\n");
-	options_print(options, OPTION_COUNT);
-	return EXIT_CLEAN;
-}
+static const struct option OPTIONS[] = {
+	CONNECTION_OPTIONS,
+	{ "id", "ID", "only the outcomes of this handoffId", offsetof(struct follow, id), OPTION_TEXT, '\0', NULL },
+	{ "batch", "ID", "only the outcomes of this batch", offsetof(struct follow, batch), OPTION_TEXT, '\0', NULL },
+	{ "status", "S", "only outcomes of this status", offsetof(struct follow, status), OPTION_TEXT, '\0',
+	  "One of completed, initiated, failed, expired, cancelled, duplicate and rejected." },
+	{ "reason", "R", "only outcomes of this reason", offsetof(struct follow, reason), OPTION_TEXT, '\0',
+	  "For example session.locked." },
+	{ "count", "N", "end after N outcomes", offsetof(struct follow, count), OPTION_WHOLE, '\0', NULL },
+	{ "timeout", "S", "end after S seconds", offsetof(struct follow, timeout), OPTION_NUMBER, '\0',
+	  "With --count it is a failure when fewer came." },
+	{ "from-start", NULL, "begin with the oldest outcome instead of the next", offsetof(struct follow, from_start),
+	  OPTION_FLAG, '\0', NULL },
+};
 
 /* --- one outcome --- */
 
@@ -61,7 +50,7 @@ static bool header_is(const struct record *record, const char *name, const char 
 static bool is_wanted(const struct follow *f, const struct record *record)
 {
 	return header_is(record, HDR_ID, f->id) && header_is(record, HDR_BATCH, f->batch) &&
-	       header_is(record, HDR_STATUS, f->status);
+	       header_is(record, HDR_STATUS, f->status) && header_is(record, HDR_REASON, f->reason);
 }
 
 /* A text of the outcome, with nothing in it that a terminal would obey; "-" when there is none. */
@@ -182,43 +171,40 @@ static int open_reader(struct follow *f)
 	return f->reader ? EXIT_CLEAN : command_fail(EXIT_FAILED, "%s", fault.message);
 }
 
-static int run(struct follow *f)
+static int run(void *self, int count, char **words)
 {
-	struct buf error;
-	buf_init(&error, 8192);
-	int code = EXIT_CLEAN;
+	struct follow *f = self;
+	(void)count;
+	(void)words;
 	if (f->status && status_by_name(f->status) == STATUS_COUNT)
-		code = command_fail(EXIT_WRONG, "follow: there is no status \"%.64s\"", f->status);
-	else if (connection_open(&f->connection, &error) < 0)
-		code = command_fail(EXIT_WRONG, "%s", buf_text(&error));
-	buf_fini(&error);
-	f->colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
-	if (code == EXIT_CLEAN)
-		code = open_reader(f);
+		return command_fail(EXIT_WRONG,
+				    "follow: there is no status \"%.64s\"; handoffctl(1) lists them under --status",
+				    f->status);
+	if (f->reason && reason_by_name(f->reason) == REASON_COUNT)
+		return command_fail(EXIT_WRONG,
+				    "follow: there is no reason \"%.64s\"; handoffctl(1) lists them under REASONS",
+				    f->reason);
+	f->colour = command_has_colours();
+	const int code = open_reader(f);
 	return code == EXIT_CLEAN ? read_on(f) : code;
 }
 
-int follow_run(int argc, char **argv)
+static void close_all(void *self)
 {
-	struct follow f = { 0 };
-	struct option options[OPTION_COUNT];
-	struct fault fault = { 0 };
-	int words = 0;
-	int code;
-	const char **room = calloc((size_t)argc + 1, sizeof(*room));
-	if (!room)
-		return command_fail(EXIT_FAILED, "out of memory");
-	list_options(&f, options, room);
-	if (options_parse(options, OPTION_COUNT, argc, argv, &words, &fault) < 0)
-		code = command_fail(EXIT_WRONG, "follow: %s; see handoffctl follow --help", fault.message);
-	else if (f.connection.help)
-		code = print_help(options);
-	else if (words > 0)
-		code = command_fail(EXIT_WRONG, "follow: takes no \"%.64s\"; see handoffctl follow --help", argv[1]);
-	else
-		code = run(&f);
-	kafka_reader_free(f.reader);
-	connection_close(&f.connection);
-	free(room);
-	return code;
+	struct follow *f = self;
+	kafka_reader_free(f->reader);
 }
+
+const struct command follow_command = {
+	.name = "follow",
+	.words = "",
+	.summary = "print the outcomes as they come",
+	.text = "Prints each outcome as it comes, until it is interrupted: time, status/reason, handoffId, sessionId,\n"
+		"milliseconds from request to end, attempts.\n\n",
+	.options = OPTIONS,
+	.option_count = ARRAY_SIZE(OPTIONS),
+	.size = sizeof(struct follow),
+	.initial = &(const struct follow){ .count = 0 },
+	.run = run,
+	.close = close_all,
+};

@@ -1,30 +1,17 @@
 /* main - which command is meant? */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "ctl/commands.h"
 
-static const struct {
-	const char *name;
-	int (*run)(int argc, char **argv);
-	const char *help;
-} COMMANDS[] = {
-	{ "submit", submit_run, "send the requests of a file; with --follow wait for their outcomes" },
-	{ "follow", follow_run, "print the outcomes as they come" },
-	{ "verify", verify_run, "tell whether every request has its one outcome" },
-};
+#define PAGE_MAX ((size_t)1 << 20)
 
-int command_fail(int code, const char *format, ...)
-{
-	va_list arguments;
-	va_start(arguments, format);
-	fputs("handoffctl: ", stderr);
-	vfprintf(stderr, format, arguments);
-	fputc('\n', stderr);
-	va_end(arguments);
-	return code;
-}
+static const struct command *const COMMANDS[] = {
+	&submit_command,
+	&follow_command,
+	&verify_command,
+	&cancel_command,
+};
 
 static int print_help(void)
 {
@@ -32,7 +19,7 @@ static int print_help(void)
 	     "\n"
 	     "Hands callers over by way of Kafka, and tells what became of them.\n");
 	for (size_t i = 0; i < ARRAY_SIZE(COMMANDS); i++)
-		printf("  %-10s%s\n", COMMANDS[i].name, COMMANDS[i].help);
+		printf("  %-10s%s\n", COMMANDS[i]->name, COMMANDS[i]->summary);
 	puts("\n"
 	     "handoffctl COMMAND --help lists its options; handoffctl --version prints the version.\n"
 	     "All take -b BROKERS or -c FILE (the worker's own file); without either, the defaults and the "
@@ -41,6 +28,16 @@ static int print_help(void)
 	     "Exit status: 0 clean, 1 failed while running, 2 wrong usage, configuration or input,\n"
 	     "3 all ran but the result is not clean. See handoffctl(1).");
 	return EXIT_CLEAN;
+}
+
+static int print_common_options(void)
+{
+	struct buf page;
+	buf_init(&page, PAGE_MAX);
+	options_write_man(submit_command.options, CONNECTION_OPTION_COUNT, &page);
+	const int code = command_print(&page);
+	buf_fini(&page);
+	return code;
 }
 
 /* Results that cannot be written are no results. */
@@ -54,6 +51,8 @@ static int checked(int code)
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
+	if (!strcmp(name, "--help=man"))
+		return checked(print_common_options());
 	if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help"))
 		return checked(print_help());
 	if (!strcmp(name, "--version") || !strcmp(name, "-V") || !strcmp(name, "version")) {
@@ -61,8 +60,8 @@ int main(int argc, char **argv)
 		return checked(EXIT_CLEAN);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(COMMANDS); i++)
-		if (!strcmp(name, COMMANDS[i].name))
-			return checked(COMMANDS[i].run(argc - 1, argv + 1));
+		if (!strcmp(name, COMMANDS[i]->name))
+			return checked(command_run(COMMANDS[i], argc - 1, argv + 1));
 	if (!*name)
 		return command_fail(EXIT_WRONG, "a command is missing; handoffctl --help lists them");
 	return command_fail(EXIT_WRONG, "there is no %s \"%.64s\"; handoffctl --help lists the commands",

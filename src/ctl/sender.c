@@ -13,10 +13,10 @@
 #define REST          (USEC_PER_SEC / 2)
 #define RATE_PERIOD   (USEC_PER_SEC / 20) /* under a rate, a slice each */
 
-int sender_init(struct sender *sender, const struct kafka_options *options, const struct batch *batch, double rate,
-		struct fault *fault)
+int sender_init(struct sender *sender, const struct kafka_options *options, const struct batch *batch, const char *what,
+		double rate, struct fault *fault)
 {
-	*sender = (struct sender){ .batch = batch, .rate = rate, .wakeup_fd = loop_wakeup_new() };
+	*sender = (struct sender){ .batch = batch, .what = what, .rate = rate, .wakeup_fd = loop_wakeup_new() };
 	if (sender->wakeup_fd < 0)
 		return fault_set(fault, sender->wakeup_fd, FAULT_OURS, "eventfd: %s", strerror(-sender->wakeup_fd));
 	sender->records = calloc(batch->count + 1, sizeof(*sender->records));
@@ -43,7 +43,7 @@ static int check_sizes(const struct sender *sender, struct fault *fault)
 	for (size_t i = 0; i < sender->slice.record_count; i++)
 		if (sender->slice.records[i].too_large)
 			return fault_set(fault, -EIO, FAULT_PERMANENT,
-					 "the request of line %zu is larger than the topic accepts",
+					 "%s %zu is larger than the topic accepts (max.message.bytes)", sender->what,
 					 sender->batch->items[sender->sent + i].line);
 	return 0;
 }
@@ -122,4 +122,18 @@ void sender_wait(struct sender *sender, usec_t most)
 	struct pollfd fd = { .fd = sender->wakeup_fd, .events = POLLIN };
 	if (poll(&fd, 1, (int)((wait + USEC_PER_MSEC - 1) / USEC_PER_MSEC)) > 0)
 		loop_wakeup_clear(sender->wakeup_fd);
+}
+
+int sender_run(struct sender *sender, struct progress_bar *bar, struct fault *fault)
+{
+	int r = 0;
+	while (r == 0) {
+		const usec_t now = clock_read().mono;
+		r = sender_turn(sender, now, fault);
+		progress_bar_show(bar, now, sender->batch->count, sender->sent, 0, 0);
+		if (r == 0)
+			sender_wait(sender, USEC_PER_SEC / 10);
+	}
+	progress_bar_end(bar, sender->batch->count, sender->sent, 0, 0);
+	return r < 0 ? r : 0;
 }

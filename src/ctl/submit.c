@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -43,44 +42,28 @@ struct submit {
 	usec_t began;
 };
 
-#define OPTION_COUNT (CONNECTION_OPTIONS + 7)
-
-static void list_options(struct submit *s, struct option options[OPTION_COUNT], const char **room)
-{
-	connection_list(&s->connection, options, room);
-	struct option *o = options + CONNECTION_OPTIONS;
-	*o++ = (struct option){ "topic",   "TOPIC",     "where to (default: the last of kafka.requests)",
-				&s->topic, OPTION_TEXT, 't' };
-	*o++ = (struct option){ "csv",   NULL,        "the file is CSV with a header line, not NDJSON",
-				&s->csv, OPTION_FLAG, '\0' };
-	*o++ = (struct option){ "batch",
-				"ID",
-				"handoffId ID-LINE and batchId ID where a line has none (default: a random one)",
-				&s->batch_id,
-				OPTION_TEXT,
-				'\0' };
-	*o++ = (struct option){ "rate", "N", "send at most N a second", &s->rate, OPTION_NUMBER, '\0' };
-	*o++ =
-		(struct option){ "follow",   NULL,        "wait for the outcomes, end with a table",
-				 &s->follow, OPTION_FLAG, '\0' };
-	*o++ = (struct option){
-		"timeout",   "S",           "with --follow: wait S seconds after the last was sent (default 900)",
-		&s->timeout, OPTION_NUMBER, '\0'
-	};
-	*o++ = (struct option){ "dry-run",   NULL,        "only print what would be sent, a line each",
-				&s->dry_run, OPTION_FLAG, '\0' };
-}
-
-static int print_help(const struct option *options)
-{
-	puts("usage: handoffctl submit [OPTIONS] [FILE | -]\n"
-	     "\n"
-	     "Sends each line of FILE, a JSON request, to the topic of the requests. Every line is checked before any "
-	     "is\n"
-	     "sent. Without FILE, or with -, the lines are read from standard input.\n");
-	options_print(options, OPTION_COUNT);
-	return EXIT_CLEAN;
-}
+static const struct option OPTIONS[] = {
+	CONNECTION_OPTIONS,
+	{ "topic", "TOPIC", "where to (default: the last of kafka.requests)", offsetof(struct submit, topic),
+	  OPTION_TEXT, 't',
+	  "The last of kafka.requests is the one of lowest priority, so a batch does not go before live calls." },
+	{ "csv", NULL, "the file is CSV with a header line, not NDJSON", offsetof(struct submit, csv), OPTION_FLAG,
+	  '\0',
+	  "As RFC 4180 has it. Its columns are fields of the request (sessionId, queueId, handoffId, tenant, priority, "
+	  "deadline, ttlMs, batchId, type) and metadata.NAME for its metadata; an empty cell is an absent field." },
+	{ "batch", "ID", "handoffId ID-LINE and batchId ID where a line has none (default: a random one)",
+	  offsetof(struct submit, batch_id), OPTION_TEXT, '\0',
+	  "When the same file is sent again with the same ID, no caller is handed over twice. The random one is "
+	  "printed." },
+	{ "rate", "N", "send at most N a second", offsetof(struct submit, rate), OPTION_NUMBER, '\0', NULL },
+	{ "follow", NULL, "wait for the outcomes, end with a table", offsetof(struct submit, follow), OPTION_FLAG, '\0',
+	  "Shows the progress on stderr and ends with tables on stdout: by status and reason, the slowest, and what "
+	  "failed. Outcomes are listened for from before the first request is sent." },
+	{ "timeout", "S", "with --follow: wait S seconds after the last was sent (default 900)",
+	  offsetof(struct submit, timeout), OPTION_NUMBER, '\0', NULL },
+	{ "dry-run", NULL, "only print what would be sent, a line each", offsetof(struct submit, dry_run), OPTION_FLAG,
+	  '\0', "Asks no broker." },
+};
 
 /* --- the file --- */
 
@@ -94,6 +77,7 @@ static int read_batch(struct submit *s, const struct buf *text)
 					     .topic = s->topic,
 					     .batch_id = s->batch_id,
 					     .settings = &s->connection.settings,
+					     .limits = connection_limits(&s->connection),
 					     .knows_tenants = s->connection.config != NULL };
 	const int r = batch_read(&s->batch, &source, &complaints);
 	int code = EXIT_CLEAN;
@@ -227,7 +211,7 @@ static void print_result(const struct submit *s)
 		return;
 	}
 	if (s->follow)
-		tally_print(&s->tally, isatty(STDOUT_FILENO) && !getenv("NO_COLOR"), stdout);
+		tally_print(&s->tally, command_has_colours(), stdout);
 	printf("%zu requests submitted to %s as batch %s in %.1f s\n", s->sender.sent, s->topic, s->batch_id, seconds);
 }
 
@@ -257,7 +241,7 @@ static int open_kafka(struct submit *s)
 		if (!s->reader)
 			return command_fail(EXIT_FAILED, "%s", fault.message);
 	}
-	if (sender_init(&s->sender, options, &s->batch, s->rate, &fault) < 0)
+	if (sender_init(&s->sender, options, &s->batch, "the request of line", s->rate, &fault) < 0)
 		return command_fail(EXIT_FAILED, "%s", fault.message);
 	return EXIT_CLEAN;
 }
@@ -281,14 +265,6 @@ static int send_and_follow(struct submit *s)
 
 static int prepare(struct submit *s)
 {
-	struct buf error;
-	buf_init(&error, 8192);
-	int code = EXIT_CLEAN;
-	if (connection_open(&s->connection, &error) < 0)
-		code = command_fail(EXIT_WRONG, "%s", buf_text(&error));
-	buf_fini(&error);
-	if (code != EXIT_CLEAN)
-		return code;
 	const struct settings_list *topics = &s->connection.settings.kafka.requests;
 	if (!s->topic)
 		s->topic = topics->items[topics->count - 1];
@@ -306,8 +282,11 @@ static int prepare(struct submit *s)
 	return EXIT_CLEAN;
 }
 
-static int run(struct submit *s)
+static int run(void *self, int count, char **words)
 {
+	struct submit *s = self;
+	s->began = clock_read().mono;
+	s->file = count == 1 ? words[0] : "-";
 	int code = prepare(s);
 	if (code == EXIT_CLEAN)
 		code = read_file(s);
@@ -319,32 +298,28 @@ static int run(struct submit *s)
 	return EXIT_CLEAN;
 }
 
-int submit_run(int argc, char **argv)
+static void close_all(void *self)
 {
-	struct submit s = { .timeout = FOLLOW_SECONDS, .sender = { .wakeup_fd = -1 }, .began = clock_read().mono };
-	struct option options[OPTION_COUNT];
-	struct fault fault = { 0 };
-	int words = 0;
-	int code;
-	const char **room = calloc((size_t)argc + 1, sizeof(*room));
-	if (!room)
-		return command_fail(EXIT_FAILED, "out of memory");
-	list_options(&s, options, room);
-	if (options_parse(options, OPTION_COUNT, argc, argv, &words, &fault) < 0)
-		code = command_fail(EXIT_WRONG, "submit: %s; see handoffctl submit --help", fault.message);
-	else if (s.connection.help)
-		code = print_help(options);
-	else if (words > 1)
-		code = command_fail(EXIT_WRONG, "submit: takes one file, not %d; see handoffctl submit --help", words);
-	else {
-		s.file = words == 1 ? argv[1] : "-";
-		code = run(&s);
-	}
-	sender_fini(&s.sender);
-	kafka_reader_free(s.reader);
-	tally_fini(&s.tally);
-	batch_fini(&s.batch);
-	connection_close(&s.connection);
-	free(room);
-	return code;
+	struct submit *s = self;
+	sender_fini(&s->sender);
+	kafka_reader_free(s->reader);
+	tally_fini(&s->tally);
+	batch_fini(&s->batch);
 }
+
+const struct command submit_command = {
+	.name = "submit",
+	.words = " [FILE | -]",
+	.summary = "send the requests of a file; with --follow wait for their outcomes",
+	.text = "Sends each line of FILE, a JSON request, to the topic of the requests. Every line is checked before "
+		"any is\n"
+		"sent. Without FILE, or with -, the lines are read from standard input.\n\n",
+	.options = OPTIONS,
+	.option_count = ARRAY_SIZE(OPTIONS),
+	.size = sizeof(struct submit),
+	.initial = &(const struct submit){ .timeout = FOLLOW_SECONDS, .sender = { .wakeup_fd = -1 } },
+	.words_max = 1,
+	.word = "file",
+	.run = run,
+	.close = close_all,
+};

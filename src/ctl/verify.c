@@ -29,7 +29,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "ctl/commands.h"
@@ -37,6 +36,7 @@
 #include "ctl/evidence.h"
 #include "ctl/findings.h"
 #include "ctl/progress.h"
+#include "ctl/reading.h"
 #include "doors/kafka_group.h"
 #include "doors/kafka_reader.h"
 #include "json/write.h"
@@ -45,7 +45,6 @@
 /* A frozen worker's transaction stands in the way until transaction.timeout.ms (20 s) has passed. */
 #define STILL_TIMEOUT (60 * USEC_PER_SEC)
 #define ID_TIMEOUT    (3 * USEC_PER_SEC)
-#define SHOW_EVERY    256 /* records */
 #define JSON_MAX      ((size_t)1 << 20)
 
 struct verify {
@@ -61,26 +60,11 @@ struct verify {
 	struct progress_bar bar;
 };
 
-#define OPTION_COUNT (CONNECTION_OPTIONS + 1)
-
-static void list_options(struct verify *v, struct option options[OPTION_COUNT], const char **room)
-{
-	connection_list(&v->connection, options, room);
-	options[CONNECTION_OPTIONS] =
-		(struct option){ "group",   "GROUP",     "the workers' consumer group (default: kafka.group)",
-				 &v->group, OPTION_TEXT, 'g' };
-}
-
-static int print_help(const struct option *options)
-{
-	puts("usage: handoffctl verify [OPTIONS]\n"
-	     "\n"
-	     "Reads the requests, retries and outcomes and the group's offsets, and tells how many requests are done,\n"
-	     "pending, overdue, lost, doubled, contradictory or unknown. Names those that break a promise.\n"
-	     "Exit status 0: none does; 3: some do.\n");
-	options_print(options, OPTION_COUNT);
-	return EXIT_CLEAN;
-}
+static const struct option OPTIONS[] = {
+	CONNECTION_OPTIONS,
+	{ "group", "GROUP", "the workers' consumer group (default: kafka.group)", offsetof(struct verify, group),
+	  OPTION_TEXT, 'g', NULL },
+};
 
 /* --- looking: the group first, then the topics --- */
 
@@ -123,10 +107,7 @@ static enum evidence_kind kind_of(const struct verify *v, const char *topic)
 
 static int open_evidence(struct verify *v)
 {
-	const struct settings *settings = &v->connection.settings;
-	const struct request_limits limits = { .max_record_bytes = (size_t)settings->worker.max_record_bytes,
-					       .max_age_ms = settings->retry.max_age_ms,
-					       .retry_topic = v->connection.options.retry };
+	const struct request_limits limits = connection_limits(&v->connection);
 	struct kafka_reader_part part;
 	evidence_init(&v->evidence, &limits);
 	for (size_t i = 0; kafka_reader_part(v->reader, i, &part); i++) {
@@ -140,67 +121,16 @@ static int open_evidence(struct verify *v)
 
 /* --- reading --- */
 
-/* Offsets between the topics' starts and ends: all of them, and those behind us. */
-static void measure(const struct verify *v, size_t *ret_all, size_t *ret_read)
+static int take(void *arg, const struct record *record)
 {
-	struct kafka_reader_part part;
-	*ret_all = *ret_read = 0;
-	for (size_t i = 0; kafka_reader_part(v->reader, i, &part); i++) {
-		*ret_all += (size_t)(part.end - part.start);
-		*ret_read += (size_t)(part.at - part.start);
-	}
-}
-
-static int complain_of_standstill(const struct verify *v)
-{
-	struct kafka_reader_part part;
-	for (size_t i = 0; kafka_reader_part(v->reader, i, &part); i++)
-		if (part.at < part.end)
-			return command_fail(EXIT_FAILED,
-					    "%s/%d cannot be read beyond offset %lld (its end is %lld): the brokers do "
-					    "not answer, or a transaction stays open",
-					    part.topic, (int)part.partition, (long long)part.at, (long long)part.end);
-	return EXIT_FAILED;
-}
-
-static int take(struct verify *v, struct record *record)
-{
+	struct verify *v = arg;
 	const int r = evidence_take(&v->evidence, record, v->asked.unix_ms);
 	if (r == -ENOMEM)
 		command_fail(EXIT_FAILED, "out of memory");
 	else if (r < 0)
 		command_fail(EXIT_FAILED, "%s/%d holds more retries than can be told apart", record->topic,
 			     (int)record->partition);
-	record_free(record);
 	return r < 0 ? EXIT_FAILED : EXIT_CLEAN;
-}
-
-static int read_topics(struct verify *v)
-{
-	struct fault fault = { 0 };
-	size_t all, read, before = 0;
-	int code = EXIT_CLEAN;
-	usec_t moved = clock_read().mono;
-	for (size_t n = 0; code == EXIT_CLEAN && !kafka_reader_caught_up(v->reader); n++) {
-		struct record *record = NULL;
-		const int r = kafka_reader_next(v->reader, USEC_PER_SEC / 5, &record, &fault);
-		if (r < 0)
-			return command_fail(EXIT_FAILED, "the topics cannot be read on: %s", fault.message);
-		if (r > 0)
-			code = take(v, record);
-		if (r > 0 && n % SHOW_EVERY > 0)
-			continue;
-		const usec_t now = clock_read().mono;
-		measure(v, &all, &read);
-		progress_bar_show(&v->bar, now, all, read, 0, 0);
-		moved = read > before ? now : moved;
-		before = read;
-		if (now - moved > STILL_TIMEOUT)
-			code = complain_of_standstill(v);
-	}
-	measure(v, &all, &read);
-	progress_bar_end(&v->bar, all, read, 0, 0);
-	return code;
 }
 
 static int find_removed(struct verify *v)
@@ -279,37 +209,26 @@ static void print_json(const struct verify *v)
 
 static int tell(const struct verify *v)
 {
-	const bool colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
 	if (v->connection.json)
 		print_json(v);
 	else
-		findings_print(&v->findings, colour, stdout);
+		findings_print(&v->findings, command_has_colours(), stdout);
 	return findings_broken(&v->findings) > 0 ? EXIT_UNCLEAN : EXIT_CLEAN;
 }
 
-static int connect_to(struct verify *v)
+static int run(void *self, int count, char **words)
 {
-	struct buf error;
-	int code = EXIT_CLEAN;
-	buf_init(&error, 8192);
-	if (connection_open(&v->connection, &error) < 0)
-		code = command_fail(EXIT_WRONG, "%s", buf_text(&error));
-	buf_fini(&error);
+	struct verify *v = self;
+	(void)count;
+	(void)words;
 	if (!v->group)
 		v->group = v->connection.settings.kafka.group;
 	progress_bar_init(&v->bar, v->connection.json, "offsets read");
-	return code;
-}
-
-static int run(struct verify *v)
-{
-	int code = connect_to(v);
-	if (code == EXIT_CLEAN)
-		code = look(v);
+	int code = look(v);
 	if (code == EXIT_CLEAN)
 		code = open_evidence(v);
 	if (code == EXIT_CLEAN)
-		code = read_topics(v);
+		code = reading_run(v->reader, &v->bar, take, v);
 	if (code == EXIT_CLEAN)
 		code = find_removed(v);
 	if (code != EXIT_CLEAN)
@@ -319,36 +238,28 @@ static int run(struct verify *v)
 	return tell(v);
 }
 
-static void clean_up(struct verify *v)
+static void close_all(void *self)
 {
+	struct verify *v = self;
 	findings_fini(&v->findings);
 	evidence_fini(&v->evidence);
 	kafka_reader_free(v->reader);
 	kafka_group_free(v->offsets);
 	free(v->topics);
-	connection_close(&v->connection);
 }
 
-int verify_run(int argc, char **argv)
-{
-	struct verify v = { 0 };
-	struct option options[OPTION_COUNT];
-	struct fault fault = { 0 };
-	int words = 0;
-	int code;
-	const char **room = calloc((size_t)argc + 1, sizeof(*room));
-	if (!room)
-		return command_fail(EXIT_FAILED, "out of memory");
-	list_options(&v, options, room);
-	if (options_parse(options, OPTION_COUNT, argc, argv, &words, &fault) < 0)
-		code = command_fail(EXIT_WRONG, "verify: %s; see handoffctl verify --help", fault.message);
-	else if (v.connection.help)
-		code = print_help(options);
-	else if (words > 0)
-		code = command_fail(EXIT_WRONG, "verify: takes no \"%.64s\"; see handoffctl verify --help", argv[1]);
-	else
-		code = run(&v);
-	clean_up(&v);
-	free(room);
-	return code;
-}
+const struct command verify_command = {
+	.name = "verify",
+	.words = "",
+	.summary = "tell whether every request has its one outcome",
+	.text = "Reads the requests, retries and outcomes and the group's offsets, and tells how many requests are "
+		"done,\n"
+		"pending, overdue, lost, doubled, contradictory or unknown. Names those that break a promise.\n"
+		"Exit status 0: none does; 3: some do.\n\n",
+	.options = OPTIONS,
+	.option_count = ARRAY_SIZE(OPTIONS),
+	.size = sizeof(struct verify),
+	.initial = &(const struct verify){ .group = NULL },
+	.run = run,
+	.close = close_all,
+};

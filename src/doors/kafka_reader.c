@@ -30,6 +30,7 @@ struct kafka_reader {
 	struct watched *parts;
 	size_t part_count;
 	size_t behind;
+	int64_t since_ms;   /* 0: from where `start` says */
 	struct fault heard; /* the client's last error */
 };
 
@@ -57,14 +58,36 @@ static int ask_ends(rd_kafka_t *rk, const struct watched *part, usec_t deadline,
 	return 0;
 }
 
+/* The first offset that is no older than since_ms; the end when there is none. */
+static int ask_since(struct kafka_reader *r, struct watched *part, usec_t deadline, struct fault *fault)
+{
+	const char *topic = rd_kafka_topic_name(part->topic);
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_topic_partition_t *asked = rd_kafka_topic_partition_list_add(list, topic, part->partition);
+	rd_kafka_resp_err_t error;
+	do {
+		asked->offset = r->since_ms;
+		error = rd_kafka_offsets_for_times(r->rk, list, left_ms(deadline, 10 * SLICE));
+		error = error ? error : asked->err;
+	} while (kafka_is_transient(error) && clock_read().mono < deadline);
+	if (!error)
+		part->start = asked->offset >= 0 ? asked->offset : part->end;
+	rd_kafka_topic_partition_list_destroy(list);
+	return error ? fault_set(fault, -EPIPE, kafka_fault_class(error), "offsets of %s/%d: %s", topic,
+				 (int)part->partition, rd_kafka_err2str(error))
+		     : 0;
+}
+
 static int find_ends(struct kafka_reader *r, rd_kafka_t *rk, struct watched *part, enum kafka_reader_start start,
 		     usec_t deadline, struct fault *fault)
 {
 	int64_t low = 0;
-	const int error = ask_ends(rk, part, deadline, &low, &part->end, fault);
+	int error = ask_ends(rk, part, deadline, &low, &part->end, fault);
+	part->start = start == KAFKA_READER_LATEST ? part->end : low;
+	if (error == 0 && r->since_ms > 0)
+		error = ask_since(r, part, deadline, fault);
 	if (error < 0)
 		return error;
-	part->start = start == KAFKA_READER_LATEST ? part->end : low;
 	part->at = part->start;
 	part->behind = part->start < part->end;
 	r->behind += part->behind;
@@ -155,8 +178,9 @@ static int open_reader(struct kafka_reader *r, size_t topic_count, struct fault 
 	return r->queue && r->topics ? 0 : fault_set(fault, -ENOMEM, FAULT_OURS, "out of memory");
 }
 
-struct kafka_reader *kafka_reader_new(const struct kafka_options *options, const char *const *topics, size_t count,
-				      enum kafka_reader_start start, usec_t timeout, struct fault *fault)
+static struct kafka_reader *new_reader(const struct kafka_options *options, const char *const *topics, size_t count,
+				       enum kafka_reader_start start, int64_t since_ms, usec_t timeout,
+				       struct fault *fault)
 {
 	const usec_t deadline = clock_read().mono + timeout;
 	struct kafka_reader *r = calloc(1, sizeof(*r));
@@ -165,10 +189,23 @@ struct kafka_reader *kafka_reader_new(const struct kafka_options *options, const
 		return NULL;
 	}
 	r->options = options;
+	r->since_ms = since_ms;
 	if (open_reader(r, count, fault) < 0 || find_partitions(r, topics, count, deadline, fault) < 0 ||
 	    start_reading(r, start, deadline, fault) < 0)
 		return kafka_reader_free(r);
 	return r;
+}
+
+struct kafka_reader *kafka_reader_new(const struct kafka_options *options, const char *const *topics, size_t count,
+				      enum kafka_reader_start start, usec_t timeout, struct fault *fault)
+{
+	return new_reader(options, topics, count, start, 0, timeout, fault);
+}
+
+struct kafka_reader *kafka_reader_new_since(const struct kafka_options *options, const char *const *topics,
+					    size_t count, int64_t since_ms, usec_t timeout, struct fault *fault)
+{
+	return new_reader(options, topics, count, KAFKA_READER_EARLIEST, since_ms, timeout, fault);
 }
 
 struct kafka_reader *kafka_reader_free(struct kafka_reader *r)

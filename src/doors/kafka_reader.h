@@ -38,6 +38,10 @@ struct kafka_reader_part {
 /* Waits at most `timeout` for the brokers and the topics. NULL with one sentence in `fault`. */
 struct kafka_reader *kafka_reader_new(const struct kafka_options *options, const char *const *topics, size_t count,
 				      enum kafka_reader_start start, usec_t timeout, struct fault *fault) MUST_CHECK;
+/* From the first record on that is no older than `since_ms` (Unix). */
+struct kafka_reader *kafka_reader_new_since(const struct kafka_options *options, const char *const *topics,
+					    size_t count, int64_t since_ms, usec_t timeout,
+					    struct fault *fault) MUST_CHECK;
 struct kafka_reader *kafka_reader_free(struct kafka_reader *reader);
 
 /* 1 and a record of the caller's; 0 after `timeout` without one; -EPIPE with `fault` when reading cannot go on. */

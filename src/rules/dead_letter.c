@@ -8,7 +8,7 @@
 static const char *const error_headers[] = { HDR_ID,      HDR_REASON, HDR_STAGE,     HDR_HTTP_STATUS, HDR_ERROR,
 					     HDR_ATTEMPT, HDR_ORIGIN, HDR_FAILED_AT, HDR_TRUNCATED };
 
-static bool is_error_header(const char *name)
+bool dead_letter_owns_header(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(error_headers); i++)
 		if (strcmp(name, error_headers[i]) == 0)
@@ -41,7 +41,7 @@ struct record *dead_letter_record(const char *topic, const struct record *origin
 	header_list_init(&list, original->header_count + ARRAY_SIZE(error_headers));
 	for (size_t i = 0; i < original->header_count; i++) {
 		const struct header *header = &original->headers[i];
-		if (!history_owns_header(header->name) && !is_error_header(header->name))
+		if (!history_owns_header(header->name) && !dead_letter_owns_header(header->name))
 			header_list_add(&list, header->name, header->value);
 	}
 	add_error_headers(&list, request, history, outcome);
@@ -71,7 +71,7 @@ struct record *record_truncated(const struct record *record)
 	for (size_t i = 0; i < record->header_count; i++) {
 		const struct header *header = &record->headers[i];
 		const struct span value = cut(header->value);
-		const bool ours = is_error_header(header->name);
+		const bool ours = dead_letter_owns_header(header->name);
 		if (!ours)
 			foreign += strlen(header->name) + value.n;
 		if (strcmp(header->name, HDR_TRUNCATED) != 0 && (ours || foreign <= TRUNCATED_FOREIGN_MAX))

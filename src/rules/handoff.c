@@ -131,11 +131,10 @@ static void record_error(struct handoff *h, const struct reply *reply, const str
 	buf_fini(&text);
 }
 
-/* The caller hung up while a call was open, and no trigger can have been executed: there is no next step. A cancel is
- * not in the retry record, so this is the last place that knows of it. */
+/* The caller hung up while a call was open, and no trigger can have been executed: there is no next step. */
 static bool is_called_off(const struct handoff *h)
 {
-	return h->cancel_asked && h->history.resume != RESUME_VERIFY;
+	return h->history.progress.cancel_asked && h->history.resume != RESUME_VERIFY;
 }
 
 static struct handoff_order expire(struct handoff *h, bool unreachable)
@@ -428,7 +427,7 @@ static struct handoff_order on_abandon(struct handoff *h, const struct turn *t)
 
 static struct handoff_order on_cancel(struct handoff *h)
 {
-	h->cancel_asked = true;
+	h->history.progress.cancel_asked = true;
 	/* What may have been triggered goes on, and so does an open call: its end asks again. */
 	if (h->step == HANDOFF_WAITING && h->history.resume != RESUME_VERIFY)
 		return finish(h, REASON_CANCELLED, false);

@@ -77,7 +77,6 @@ struct handoff {
 	struct history history;
 	bool relogged[STAGE_COUNT]; /* a 401 of this call was answered by a new login: the next one is final */
 	bool held_at_trigger;       /* waits, and continues with the trigger */
-	bool cancel_asked;          /* after the trigger was sent: only said in the outcome */
 	bool unknown_status;        /* the session's status was none we know (to be counted) */
 	/* what the outcome says: */
 	enum status status;

@@ -161,6 +161,8 @@ static int read_progress_pair(struct span key, struct span value, struct progres
 			return read_count(value, 0, &ret->calls[s]);
 	if (span_is(key, "unanswered"))
 		ret->unanswered = span_is(value, "1");
+	if (span_is(key, "cancel"))
+		ret->cancel_asked = span_is(value, "1");
 	return 0;
 }
 
@@ -290,6 +292,8 @@ static void write_progress(struct buf *out, const struct progress *p)
 		buf_add_format(out, ",%s=%" PRId32, call_keys[s], p->calls[s]);
 	if (p->unanswered)
 		buf_add_text(out, ",unanswered=1");
+	if (p->cancel_asked)
+		buf_add_text(out, ",cancel=1");
 	if (p->parked_ms > 0)
 		buf_add_format(out, ",parked=%" PRId64, p->parked_ms);
 }

@@ -36,6 +36,7 @@ struct progress {
 	char transfer_id[HISTORY_ID_MAX + 1];
 	int32_t calls[STAGE_COUNT]; /* sent, in all attempts; the login's place stays 0 */
 	bool unanswered;            /* a trigger got no reply */
+	bool cancel_asked;          /* the caller hung up; it goes on only where its trigger may have run */
 };
 
 struct history {

@@ -70,6 +70,8 @@ struct record *outcome_record(const char *topic, const struct record *original, 
 /* The original's bytes and headers (none of a retry's), plus the error headers, each of them once. */
 struct record *dead_letter_record(const char *topic, const struct record *original, const struct request *request,
 				  const struct history *history, const struct outcome *outcome) MUST_CHECK;
+/* Is it one of the headers that a dead letter adds? */
+bool dead_letter_owns_header(const char *name);
 
 /* The record without its value, and with handoff-truncated = the value's size: what is sent when the whole is over the
  * topic's limit. So that it surely fits, header values over 1 KiB are cut, a key over 1 KiB is left out, and so are

@@ -88,6 +88,7 @@ void dispatch_free_orphans(struct worker *w)
 
 void dispatch_finish(struct worker *w, struct job *job)
 {
+	w->cancels_may_end = w->cancels_may_end || job->handoff.history.progress.cancel_asked;
 	if (job->partition && !report_job(w, job)) {
 		job->next_unreported = w->unreported;
 		w->unreported = job;
@@ -373,16 +374,17 @@ static void abandon(struct job *job)
 	carry_out(job, feed(job, &event));
 }
 
-void dispatch_end(struct job *job, const struct handoff_event *event)
+bool dispatch_end(struct job *job, const struct handoff_event *event)
 {
 	const struct handoff_order order = feed(job, event);
 	if (order.kind != ORDER_FINISH)
-		return;
+		return false;
 	if (job->place == JOB_PARKED) {
 		parking_remove(&job->partition->parking, &job->parked);
 		job->place = JOB_NOWHERE;
 	}
 	carry_out(job, order);
+	return true;
 }
 
 void dispatch_abandon(struct worker *w, bool calls)

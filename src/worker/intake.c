@@ -83,15 +83,17 @@ static void place(struct worker *w, struct job *job)
 		cancel_take(w, job);
 		return;
 	}
+	struct history *history = &job->handoff.history;
 	const bool is_twin = is_duplicate(w, job);
-	if (is_twin || (job->handoff.history.resume != RESUME_VERIFY && cancel_awaits(w, job))) {
+	history->progress.cancel_asked |= !is_twin && cancel_awaits(w, job);
+	if (is_twin || (history->progress.cancel_asked && history->resume != RESUME_VERIFY)) {
 		handoff_finish_unstarted(&job->handoff, is_twin ? REASON_DUPLICATE : REASON_CANCELLED, "");
 		dispatch_finish(w, job);
 		return;
 	}
-	job->turn.lane = lane_of(w, &job->handoff.history);
+	job->turn.lane = lane_of(w, history);
 	job->turn.priority = job->request.priority;
-	job->turn.deadline_ms = job->handoff.history.deadline_ms;
+	job->turn.deadline_ms = history->deadline_ms;
 	job->turn.session_id = job->request.session_id;
 	if (!job->partition->is_retry)
 		dispatch_enqueue(w, job);

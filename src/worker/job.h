@@ -25,11 +25,13 @@ struct tenant;
 struct http_call;
 
 enum job_place {
-	JOB_NOWHERE, /* being read or being ended */
-	JOB_WAITING, /* in its tenant's roster */
-	JOB_PARKED,  /* in its partition's parking, until due */
-	JOB_RUNNING, /* a call is open; its session is locked */
-	JOB_HELD     /* before its trigger, because the tenant cannot be called now; its session is locked */
+	JOB_NOWHERE,    /* being read or being ended */
+	JOB_WAITING,    /* in its tenant's roster */
+	JOB_PARKED,     /* in its partition's parking, until due */
+	JOB_RUNNING,    /* a call is open; its session is locked */
+	JOB_LISTENING,  /* a cancel on its way to the retry topic: its record is written, it is not read back yet */
+	JOB_WITNESSING, /* a cancel that an open call was told of; done when that has ended */
+	JOB_HELD        /* before its trigger, because the tenant cannot be called now; its session is locked */
 };
 
 struct job {
@@ -44,6 +46,7 @@ struct job {
 	struct job *prev;
 	struct job *next_unreported;
 	enum job_place place;
+	bool is_written; /* a cancel whose record stands in the retry topic: what is left is a memory of it */
 	struct roster_entry turn;
 	struct parked parked;
 	struct heap_link held; /* by deadline */

@@ -30,7 +30,7 @@ static struct outcome outcome_of(const struct worker *w, const struct job *job, 
 		.status = h->status,
 		.reason = h->reason,
 		.retryable = h->retryable,
-		.cancel_requested = h->cancel_asked && h->status != STATUS_CANCELLED,
+		.cancel_requested = h->history.progress.cancel_asked && h->status != STATUS_CANCELLED,
 		.transfer = &h->transfer,
 		.error = &h->error,
 		.finished_at_ms = w->now.unix_ms,
@@ -74,10 +74,7 @@ static bool build_retry(struct worker *w, const struct job *job, struct record *
 {
 	*ret_first = history_retry_record(job->record, w->settings->kafka.retry, job->request.handoff_id,
 					  job->request.batch_id, &job->handoff.history);
-	if (!*ret_first)
-		return false;
-	(*ret_first)->timestamp_ms = w->now.unix_ms; /* it is parked from now on, not from when its batch is written */
-	return true;
+	return *ret_first != NULL;
 }
 
 bool report_job(struct worker *w, struct job *job)

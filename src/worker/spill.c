@@ -46,6 +46,14 @@ static bool spill(struct worker *w, struct job *job)
 	return true;
 }
 
+bool spill_renew(struct worker *w, struct job *job)
+{
+	if (!report_spill(w, job))
+		return false;
+	dispatch_orphan(w, job);
+	return true;
+}
+
 static bool spill_furthest(struct worker *w, struct partition *p)
 {
 	struct parked *furthest = parking_furthest(&p->parking);

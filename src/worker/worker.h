@@ -51,7 +51,6 @@ struct worker {
 	struct loop *loop;
 	int wakeup_fd;
 	struct kafka_options kafka_options;
-	usec_t session_timeout; /* of the group: who is silent for longer is expelled */
 	struct kafka_topology *topology;
 	struct kafka_consumer *consumer;
 	struct kafka_producer *producer;
@@ -74,6 +73,7 @@ struct worker {
 	size_t orphan_count;
 	usec_t closed_tenants_at; /* when spill_closed_tenants() looks again */
 	struct job *unreported;   /* ended, but there was no memory to say so */
+	bool cancels_may_end;     /* a job that a cancel was told to has ended */
 
 	bool more_to_read;          /* the last round stopped before everything at hand was taken */
 	int64_t request_partitions; /* of all request topics, as last reported */
@@ -133,8 +133,8 @@ void dispatch_abandon(struct worker *w, bool calls);
 /* Jobs between their first call and their end: running or held. */
 size_t dispatch_busy(const struct worker *w);
 void dispatch_report_again(struct worker *w);
-/* Feeds an event that may end the job (it expires, the caller hung up), wherever it waits. */
-void dispatch_end(struct job *job, const struct handoff_event *event);
+/* Feeds an event that may end the job (it expires, the caller hung up), wherever it waits. True: it has ended. */
+bool dispatch_end(struct job *job, const struct handoff_event *event);
 /* Forgets a job without any record of it: its partition has left. Open calls run on as orphans. */
 void dispatch_orphan(struct worker *w, struct job *job);
 /* Gives up their calls. */
@@ -156,6 +156,9 @@ bool spill_make_room(struct worker *w, struct partition *p);
 /* A tenant that cannot be called now makes way for the others. */
 void spill_closed_tenants(struct worker *w);
 usec_t spill_wait(const struct worker *w);
+/* Writes a parked record to the tail because its story has changed: it leaves this worker until it is read again. False
+ * when there is no memory for that; it stays then. */
+bool spill_renew(struct worker *w, struct job *job);
 /* The memory is full while records stand unread behind what is parked. */
 void spill_for_memory(struct worker *w);
 
@@ -174,6 +177,8 @@ void cancel_take(struct worker *w, struct job *cancel);
 void cancel_expire(struct worker *w, struct job *cancel);
 /* Is there a cancel that came before this request? It is used up then. */
 bool cancel_awaits(struct worker *w, const struct job *job);
+/* Ends the cancels whose last open call has ended. */
+void cancel_settle(struct worker *w);
 
 /* admin.c: /healthz, /readyz and /metrics, served on this loop: it answers while the loop turns. `admin.listen = ""`
  * turns it off, and every function takes that in its stride. NULL with the reason in `fault`. */

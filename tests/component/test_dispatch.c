@@ -265,8 +265,10 @@ static void test_cancel_that_came_first(void **state)
 	turn(0);
 	assert_int_equal(world.end_count, 1); /* kept in the retry topic */
 	assert_string_equal(world.ends[0].topic, "retry");
-	put(RETRY, cancel, (const char *const[]){ HDR_ATTEMPT, "1", NULL });
+	assert_int_equal(world.worker.partitions[REQUESTS]->cancels, 1); /* heard from here until it comes back */
+	put(RETRY, cancel, (const char *const[]){ HDR_ATTEMPT, "1", HDR_ORIGIN, "requests/0/0", NULL });
 	turn(0);
+	assert_int_equal(world.worker.partitions[REQUESTS]->cancels, 0);
 	assert_int_equal(world.worker.partitions[RETRY]->cancels, 1);
 	request("h", "s", 600000);
 	turn(0);

@@ -195,7 +195,7 @@ static void test_cancel(void **state)
 	assert_int_equal(feed_kind(&h, HANDOFF_CANCEL).kind, ORDER_NOTHING);
 	answer(&h, http(200, BRIDGED), "");
 	assert_int_equal(h.status, STATUS_COMPLETED);
-	assert_true(h.cancel_asked);
+	assert_true(h.history.progress.cancel_asked);
 	handoff_fini(&h);
 }
 

@@ -116,8 +116,9 @@ static void test_the_contract_s_headers_are_read(void **state)
 		{ "handoff-reason", SPAN("session.locked") },
 		{ "handoff-budget", SPAN("rate_limited=1,locked=3,server=0,timeout=2") },
 		{ "handoff-origin", SPAN("vip/7/99") },
-		{ "handoff-progress", SPAN("requestedAt=1700000000000,startedAt=1700000000010,callId=call%201,"
-					   "transferId=x%2Cy%3D,fetch=4,update=2,trigger=1,unanswered=1,parked=250") },
+		{ "handoff-progress",
+		  SPAN("requestedAt=1700000000000,startedAt=1700000000010,callId=call%201,"
+		       "transferId=x%2Cy%3D,fetch=4,update=2,trigger=1,unanswered=1,cancel=1,parked=250") },
 		{ "handoff-spilled-at", SPAN("1700000000500") },
 		{ "handoff-replay", SPAN("2") },
 	};
@@ -150,6 +151,7 @@ static void test_the_contract_s_headers_are_read(void **state)
 	assert_int_equal(h.progress.calls[STAGE_UPDATE], 2);
 	assert_int_equal(h.progress.calls[STAGE_TRIGGER], 1);
 	assert_true(h.progress.unanswered);
+	assert_true(h.progress.cancel_asked);
 }
 
 static void test_what_no_header_says_stays_as_it_is(void **state)
