@@ -89,14 +89,18 @@ static enum kafka_verdict commit_offsets(struct kafka_producer *p, const struct 
 	return verdict;
 }
 
+static int deliver_all(struct kafka_producer *p, struct kafka_batch *batch, const struct crowd *crowd)
+{
+	const int r = kafka_deliver(p, batch, crowd);
+	return r == 0 ? kafka_delivery_wait(p) : r;
+}
+
 static int deliver(struct kafka_producer *p, struct kafka_batch *batch)
 {
-	int r = kafka_deliver(p, batch, false);
-	if (r == 0)
-		r = kafka_delivery_wait(p);
+	int r = deliver_all(p, batch, &CROWD_ANY);
 	/* The broker measures what was sent together; only one sent alone is known to be too large itself. */
 	if (r == 0 && p->delivery.suspects > 1)
-		r = kafka_deliver(p, batch, true);
+		r = deliver_all(p, batch, &CROWD_ONE);
 	return r;
 }
 

@@ -100,9 +100,17 @@ int kafka_delivery_wait(struct kafka_producer *p)
 	return 0;
 }
 
-int kafka_deliver(struct kafka_producer *p, struct kafka_batch *batch, bool alone)
+/* Does a crowd of so many end before record number `i`? */
+static bool crowd_ends(const struct crowd *crowd, size_t i, size_t together)
+{
+	const bool refused = crowd->half > 0 && i >= crowd->from && i < crowd->to;
+	return together >= (refused ? crowd->half : crowd->size) || (refused && i == crowd->from);
+}
+
+int kafka_deliver(struct kafka_producer *p, struct kafka_batch *batch, const struct crowd *crowd)
 {
 	const bool all_or_nothing = p->options->exactly_once;
+	size_t together = 0;
 	int r = 0;
 	p->delivery = (struct delivery){ 0 };
 	for (size_t i = 0; i < batch->record_count; i++)
@@ -110,11 +118,15 @@ int kafka_deliver(struct kafka_producer *p, struct kafka_batch *batch, bool alon
 	for (size_t i = 0; r == 0 && i < batch->record_count; i++) {
 		if (batch->records[i].delivered)
 			continue;
-		r = produce(p, &batch->records[i]);
-		if (r == 0 && alone)
+		if (crowd_ends(crowd, i, together)) {
 			r = kafka_delivery_wait(p);
+			together = 0;
+		}
 		if (p->delivery.failed > 0 && all_or_nothing)
 			break;
+		if (r == 0)
+			r = produce(p, &batch->records[i]);
+		together++;
 	}
 	return r;
 }

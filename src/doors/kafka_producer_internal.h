@@ -19,6 +19,23 @@
 #define CALL_MS      1000
 #define LONG_CALL_MS (5 * CALL_MS)
 
+/*
+ * How many records are handed to the client before their acknowledgements are waited for. A broker measures what is
+ * sent to a partition together, so a refusal for size may be that of a crowd, or of one record in it:
+ *
+ *   |---- size ----|---- size ----|-half-|-half-|-- ...      the crowd that was refused is sent in halves, the rest as
+ *                                 from          to            before, until it goes through or one record stands alone
+ */
+struct crowd {
+	size_t size;
+	size_t from; /* numbers of records in the batch */
+	size_t to;
+	size_t half; /* the size from `from` to `to`; 0: nothing was refused yet */
+};
+
+#define CROWD_ANY ((struct crowd){ .size = SIZE_MAX })
+#define CROWD_ONE ((struct crowd){ .size = 1 })
+
 /* What has become of the records handed to the client since the last kafka_deliver(). */
 struct delivery {
 	size_t outstanding; /* not yet acknowledged or refused */
@@ -51,8 +68,10 @@ struct kafka_producer {
 	bool ready;                          /* `rk` can take a batch */
 	struct kafka_membership *membership; /* of the batch at hand; NULL when it has no offsets or we no group */
 	struct delivery delivery;
-	usec_t fenced_at; /* 0: never */
-	bool fenced_out;  /* somebody else has our id: this producer is finished */
+	size_t crowd;       /* the largest that the topics take, as far as is known */
+	usec_t crowd_since; /* when that was learnt; 0: nothing was ever refused */
+	usec_t fenced_at;   /* 0: never */
+	bool fenced_out;    /* somebody else has our id: this producer is finished */
 };
 
 /* --- kafka_producer.c --- */
@@ -72,10 +91,10 @@ bool kafka_producer_prepare(struct kafka_producer *producer);
 /* --- kafka_delivery.c --- */
 
 void kafka_delivery_report(rd_kafka_t *rk, const rd_kafka_message_t *message, void *producer);
-/* Hands every record that is not yet delivered to the client; `alone`: each waits until the one before is
- * acknowledged, so that a refusal for size means this record. 0, or -ECANCELED when the thread has to end or the batch
- * is disowned. What failed is in `delivery`; in a transaction nothing is produced after the first failure. */
-int kafka_deliver(struct kafka_producer *producer, struct kafka_batch *batch, bool alone) MUST_CHECK;
+/* Hands every record that is not yet delivered to the client, in such crowds. 0, or -ECANCELED when the thread has to
+ * end or the batch is disowned. What failed is in `delivery`; in a transaction nothing is produced after the first
+ * failure. */
+int kafka_deliver(struct kafka_producer *producer, struct kafka_batch *batch, const struct crowd *crowd) MUST_CHECK;
 /* Waits until nothing is outstanding. 0 or -ECANCELED, as above. */
 int kafka_delivery_wait(struct kafka_producer *producer) MUST_CHECK;
 /* The batch's offsets as the library wants them; NULL when out of memory. */

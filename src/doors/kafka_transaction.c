@@ -13,12 +13,15 @@
  *                        init_transactions() ends what was open
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "doors/kafka_producer_internal.h"
 
 #define AGAIN_AFTER  (100 * USEC_PER_MSEC)
 #define FENCE_MEMORY (60 * USEC_PER_SEC)
-#define ALONE_TRIES  3 /* the transaction after a refusal fails once by itself ("skipped sequence numbers") */
+/* The transaction after a refusal fails once by itself ("skipped sequence numbers"); halving takes a dozen of each. */
+#define CROWD_TRIES  60
+#define CROWD_MEMORY (60 * USEC_PER_SEC) /* then twice as many are tried again */
 
 /* What to do after a call. */
 enum next { NEXT_GO_ON, NEXT_ABORT, NEXT_RENEW, NEXT_LEAVE };
@@ -27,6 +30,7 @@ struct attempt {
 	struct kafka_producer *producer;
 	struct kafka_batch *batch;
 	struct fault *fault;
+	usec_t since;
 	bool commit_asked;
 	bool moved; /* the group refused the offsets */
 	bool fenced;
@@ -117,10 +121,10 @@ static enum next call(struct attempt *a, const char *what, rd_kafka_error_t *(*f
 	return next;
 }
 
-static enum next produce(struct attempt *a, bool alone)
+static enum next produce(struct attempt *a, const struct crowd *crowd)
 {
 	struct kafka_producer *p = a->producer;
-	if (kafka_deliver(p, a->batch, alone) < 0)
+	if (kafka_deliver(p, a->batch, crowd) < 0)
 		return leave(a);
 	if (p->delivery.failed == 0)
 		return NEXT_GO_ON;
@@ -128,11 +132,11 @@ static enum next produce(struct attempt *a, bool alone)
 	return rd_kafka_fatal_error(p->rk, NULL, 0) ? NEXT_RENEW : NEXT_ABORT;
 }
 
-static enum next go(struct attempt *a, bool alone)
+static enum next go(struct attempt *a, const struct crowd *crowd)
 {
 	enum next next = call(a, "beginning a transaction", begin);
 	if (next == NEXT_GO_ON)
-		next = produce(a, alone);
+		next = produce(a, crowd);
 	/* The records are on their way while the offsets are sent; the commit waits for both. */
 	if (next == NEXT_GO_ON)
 		next = call(a, "sending offsets to the transaction", send_offsets);
@@ -163,25 +167,37 @@ enum kafka_verdict kafka_transaction_fenced(struct fault *fault)
 	return KAFKA_FENCED;
 }
 
+/* As long as the coordinator lets a transaction be open before it ends it by fencing its producer. */
+static usec_t transaction_timeout(const struct kafka_producer *p)
+{
+	char text[32] = "0";
+	size_t size = sizeof(text);
+	rd_kafka_conf_get(rd_kafka_conf(p->rk), "transaction.timeout.ms", text, &size);
+	return strtoll(text, NULL, 10) * USEC_PER_MSEC;
+}
+
 static enum kafka_verdict after_renewal(struct attempt *a)
 {
 	struct kafka_producer *p = a->producer;
 	const usec_t now = clock_read().mono;
-	if (a->fenced && p->fenced_at != 0 && now - p->fenced_at < FENCE_MEMORY) {
+	/* However often brokers or this process stand still for that long: it says nothing about a twin. */
+	const bool by_twin = a->fenced && now - a->since < transaction_timeout(p);
+	if (by_twin && p->fenced_at != 0 && now - p->fenced_at < FENCE_MEMORY) {
 		kafka_producer_discard(p);
 		p->fenced_out = true;
 		return kafka_transaction_fenced(a->fault);
 	}
-	if (a->fenced)
+	if (by_twin)
 		p->fenced_at = now;
 	if (!renew(p) || a->moved)
 		return KAFKA_REVOKED_UNDER_US;
 	return a->commit_asked ? KAFKA_UNKNOWN : KAFKA_ABORTED;
 }
 
-static enum kafka_verdict attempt(struct attempt *a, bool alone)
+static enum kafka_verdict attempt(struct attempt *a, const struct crowd *crowd)
 {
-	enum next next = go(a, alone);
+	a->since = clock_read().mono;
+	enum next next = go(a, crowd);
 	if (next == NEXT_GO_ON)
 		return KAFKA_COMMITTED;
 	if (next == NEXT_ABORT) {
@@ -196,20 +212,62 @@ static enum kafka_verdict attempt(struct attempt *a, bool alone)
 	return KAFKA_REVOKED_UNDER_US;
 }
 
+/* What the last batches taught about the topics; in time it is doubted. */
+static struct crowd known_crowd(struct kafka_producer *p)
+{
+	const usec_t now = clock_read().mono;
+	if (p->crowd_since > 0 && p->crowd < SIZE_MAX && now - p->crowd_since > CROWD_MEMORY) {
+		p->crowd = p->crowd < SIZE_MAX / 2 ? p->crowd * 2 : SIZE_MAX;
+		p->crowd_since = now;
+	}
+	return (struct crowd){ .size = p->crowd_since > 0 ? p->crowd : SIZE_MAX };
+}
+
+/* Halves the crowd that was refused. Where another one was already, it is no single record's fault: from now on all
+ * crowds are as small. */
+static void halve(struct crowd *crowd, const struct kafka_batch *batch)
+{
+	size_t from = 0;
+	size_t to = batch->record_count;
+	while (from < to && !batch->records[from].too_large)
+		from++;
+	while (to > from && !batch->records[to - 1].too_large)
+		to--;
+	if (crowd->half > 0 && (from < crowd->from || to > crowd->to))
+		crowd->size = crowd->half;
+	crowd->half = to - from > 1 ? (to - from) / 2 : 1;
+	crowd->from = from;
+	crowd->to = to;
+}
+
+static void learn(struct kafka_producer *p, const struct crowd *crowd)
+{
+	p->crowd = crowd->half < crowd->size ? crowd->half : crowd->size;
+	p->crowd_since = clock_read().mono;
+}
+
 enum kafka_verdict kafka_transact_batch(struct kafka_producer *p, struct kafka_batch *batch, struct fault *fault)
 {
 	struct attempt a = { .producer = p, .batch = batch, .fault = fault };
-	enum kafka_verdict verdict = attempt(&a, false);
-	/* The broker measures what was sent together; only one sent alone is known to be too large itself. */
-	bool unsure = verdict == KAFKA_ABORTED && p->delivery.suspects > 1;
-	for (int i = 0; unsure && i < ALONE_TRIES; i++) {
+	struct crowd crowd = known_crowd(p);
+	enum kafka_verdict verdict = attempt(&a, &crowd);
+	/* One that was sent alone is known to be too large itself. */
+	bool searching = verdict == KAFKA_ABORTED && p->delivery.suspects > 1;
+	for (int i = 0; searching && i < CROWD_TRIES; i++) {
+		if (p->delivery.suspects > 1)
+			halve(&crowd, batch);
 		a = (struct attempt){ .producer = p, .batch = batch, .fault = fault };
 		*fault = (struct fault){ 0 };
-		verdict = attempt(&a, true);
-		unsure = verdict == KAFKA_ABORTED && p->delivery.suspects != 1;
+		verdict = attempt(&a, &crowd);
+		searching = verdict == KAFKA_ABORTED && p->delivery.suspects != 1;
 	}
-	if (verdict == KAFKA_COMMITTED)
-		*fault = (struct fault){ 0 }; /* of what was tried again and went well */
+	for (size_t i = 0; searching && i < batch->record_count; i++)
+		batch->records[i].too_large = false; /* not known */
+	if (verdict != KAFKA_COMMITTED)
+		return verdict;
+	if (crowd.half > 0)
+		learn(p, &crowd);
+	*fault = (struct fault){ 0 }; /* of what was tried again and went well */
 	return verdict;
 }
 

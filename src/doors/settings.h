@@ -111,6 +111,9 @@ void settings_print(const struct settings *settings, struct buf *out);
 /* The Kafka part in the form the doors take. Borrows from `settings`. */
 struct kafka_options settings_kafka_options(const struct settings *settings);
 
+/* After how long a silence the group expels us: session.timeout.ms, as `properties` have it or as the doors set it. */
+int64_t settings_session_timeout_ms(const struct settings_kafka *kafka);
+
 /* The secret of `tenant`: as given, or the file's content without trailing white space, read now. Appends it; 0 or
  * -errno with the sentence in `error`. Read again on SIGHUP and before each login. */
 int settings_secret(const struct settings_tenant *tenant, struct buf *ret, struct buf *error) MUST_CHECK;

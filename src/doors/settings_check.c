@@ -74,6 +74,11 @@ static int check_properties(struct settings_reader *reader)
 #define SESSION_TIMEOUT_MS     INT64_C(15000)
 #define TRANSACTION_TIMEOUT_MS INT64_C(20000)
 
+int64_t settings_session_timeout_ms(const struct settings_kafka *kafka)
+{
+	return property_number(&kafka->properties, "session.timeout.ms", SESSION_TIMEOUT_MS);
+}
+
 static int64_t least(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
@@ -83,7 +88,7 @@ static int check_session(struct settings_reader *reader)
 {
 	const struct settings_scope *all = &reader->sections;
 	const struct settings_list *list = &reader->settings->kafka.properties;
-	const int64_t session = property_number(list, "session.timeout.ms", SESSION_TIMEOUT_MS);
+	const int64_t session = settings_session_timeout_ms(&reader->settings->kafka);
 	const int64_t poll = property_number(list, "max.poll.interval.ms", session > 60000 ? session : 60000);
 	const int64_t heartbeat = property_number(list, "heartbeat.interval.ms", least(1000, session / 3));
 	const int64_t revoke = reader->settings->worker.revoke_ms;

@@ -74,7 +74,10 @@ static bool build_retry(struct worker *w, const struct job *job, struct record *
 {
 	*ret_first = history_retry_record(job->record, w->settings->kafka.retry, job->request.handoff_id,
 					  job->request.batch_id, &job->handoff.history);
-	return *ret_first != NULL;
+	if (!*ret_first)
+		return false;
+	(*ret_first)->timestamp_ms = w->now.unix_ms; /* it is parked from now on, not from when its batch is written */
+	return true;
 }
 
 bool report_job(struct worker *w, struct job *job)

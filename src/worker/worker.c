@@ -10,12 +10,11 @@
 
 #include "base/log.h"
 
-#define TOPOLOGY_INTERVAL  (10 * USEC_PER_SEC)
-#define LONGEST_SLEEP      USEC_PER_SEC /* the group expels a client that is silent for too long */
-#define DEDUPE_CAPACITY    100000
-#define SESSION_TIMEOUT_MS 15000
-#define WATCH_INTERVAL     (10 * USEC_PER_SEC)
-#define COMPLAINTS_MAX     20 /* lines a second about single handoffs */
+#define TOPOLOGY_INTERVAL (10 * USEC_PER_SEC)
+#define LONGEST_SLEEP     USEC_PER_SEC /* the group expels a client that is silent for too long */
+#define DEDUPE_CAPACITY   100000
+#define WATCH_INTERVAL    (10 * USEC_PER_SEC)
+#define COMPLAINTS_MAX    20 /* lines a second about single handoffs */
 /* What is left of worker.drain_ms for the last commit, once the calls have been given up. */
 #define LAST_COMMIT_SHARE 4
 
@@ -104,6 +103,7 @@ static void on_wakeup(void *arg, int fd, unsigned events)
 int worker_init(struct worker *w, const struct settings *settings, struct worker_signals *signals, struct fault *fault)
 {
 	*w = (struct worker){ .settings = settings, .signals = signals, .wakeup_fd = -1, .now = clock_read() };
+	w->session_timeout = settings_session_timeout_ms(&settings->kafka) * USEC_PER_MSEC;
 	set_policy(w);
 	if (getrandom(&w->random, sizeof(w->random), 0) < 0 || w->random == 0)
 		w->random = (uint64_t)w->now.mono | 1;
@@ -305,8 +305,9 @@ static void begin_stop(struct worker *w)
 	dispatch_abandon(w, false);
 	if (w->subscribed)
 		return;
-	w->finished = true;
-	w->exit_code = w->brokers_down ? 1 : 0; /* else nothing was begun, so nothing is left over */
+	if (w->brokers_down)
+		worker_fail(w, "stopped before a Kafka broker answered; nothing was begun");
+	w->finished = true; /* nothing was begun, so nothing is left over */
 }
 
 static void continue_stop(struct worker *w)
@@ -369,7 +370,7 @@ static void sum_up_complaints(struct worker *w)
 /* A process that stood still (SIGSTOP, a paused machine) may have been expelled from the group without knowing it. */
 static void notice_gap(struct worker *w, usec_t before)
 {
-	if (w->now.mono - before < SESSION_TIMEOUT_MS * USEC_PER_MSEC / 2 || w->partition_count == 0)
+	if (w->now.mono - before < w->session_timeout / 2 || w->partition_count == 0)
 		return;
 	log_write(LOG_WARN, LOG_NOBODY,
 		  "the process stood still for %lld ms; nothing is started until a commit succeeds",
@@ -392,7 +393,7 @@ static usec_t sooner(usec_t a, usec_t b)
 
 static usec_t wait_of(const struct worker *w)
 {
-	usec_t wait = LONGEST_SLEEP;
+	usec_t wait = sooner(LONGEST_SLEEP, w->session_timeout / 4); /* a sleep is no gap */
 	if (intake_has_more(w))
 		return 0;
 	wait = sooner(wait, intake_wait(w));

@@ -51,6 +51,7 @@ struct worker {
 	struct loop *loop;
 	int wakeup_fd;
 	struct kafka_options kafka_options;
+	usec_t session_timeout; /* of the group: who is silent for longer is expelled */
 	struct kafka_topology *topology;
 	struct kafka_consumer *consumer;
 	struct kafka_producer *producer;

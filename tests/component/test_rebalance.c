@@ -275,6 +275,39 @@ static void test_a_pause_within_a_turn(void **state)
 	assert_int_equal(world.in_flight, 0);
 }
 
+/* What a pause may be taken for depends on the session time-out, which a property may change. */
+static void test_the_session_timeout_decides_what_a_pause_is(void **state)
+{
+	static const struct {
+		const char *property;
+		usec_t pause;
+		bool noticed;
+	} cases[] = {
+		{ NULL, 7 * USEC_PER_SEC, false },
+		{ NULL, 8 * USEC_PER_SEC, true },
+		{ "session.timeout.ms=6000", 4 * USEC_PER_SEC, true },
+		{ "session.timeout.ms=6000", 2 * USEC_PER_SEC, false },
+		{ "session.timeout.ms=45000", 20 * USEC_PER_SEC, false },
+		{ "session.timeout.ms=1000", 0, false }, /* nor is the loop's own sleep one */
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *properties[] = { cases[i].property };
+		struct fault fault = { 0 };
+		tear_down(state);
+		set_up(state);
+		worker_fini(&world.worker);
+		world.settings.kafka.properties = (struct settings_list){ properties, properties[0] ? 1 : 0 };
+		assert_int_equal(worker_init(&world.worker, &world.settings, &world.signals, &fault), 0);
+		begin_work();
+		turns_within(5 * USEC_PER_SEC);
+		turn(0);
+		world.commits = false; /* or the proof would be there at once */
+		turn(cases[i].pause);
+		if (world.worker.unproven != cases[i].noticed)
+			fail_msg("case %zu", i);
+	}
+}
+
 /* ---- stopping ---- */
 
 static void stop(void)
@@ -385,6 +418,7 @@ int main(void)
 		TEST(test_fate_is_asked_by_name),
 		TEST(test_no_call_after_a_pause_before_a_commit),
 		TEST(test_a_pause_within_a_turn),
+		TEST(test_the_session_timeout_decides_what_a_pause_is),
 		TEST(test_stop_before_anything_is_known),
 		TEST(test_stop_while_no_broker_answers),
 		TEST(test_stop_before_the_group_was_joined),

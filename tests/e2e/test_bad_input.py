@@ -140,6 +140,7 @@ def test_unreachable_broker_is_named_and_waited_for(simulator, folder):
     time.sleep(1)
     w.check_alive()
     assert w.stop(10) == 1
+    assert "before a Kafka broker answered" in last_error(w)
 
 
 def test_wrong_credentials_are_said_and_tried_again(broker, topics, worker):

@@ -1,6 +1,8 @@
 """Brokers die under exactly-once: no worker ends, no outcome is lost or doubled. Three brokers of Apache Kafka."""
+import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -14,6 +16,8 @@ from test_exactly_once import MIXED
 # A killed KRaft broker is noticed after 9 s by default; nothing fails over before.
 QUICK = ["broker.session.timeout.ms=3000", "broker.heartbeat.interval.ms=500"]
 KILLS = 2
+# The default session time-out: shorter ones turn every broker failure into a lost assignment.
+PATIENT = {"HANDOFFD_KAFKA_PROPERTIES": "session.timeout.ms=15000"}
 APART = 25  # seconds: less than the time a cluster needs to heal is a test of the cluster
 
 
@@ -40,9 +44,7 @@ def broker(kafka, verb, number):
 @pytest.mark.sandbox(script=MIXED)
 def test_brokers_killed_under_load(folder, cluster, simulator):
     pool = Pool(folder, cluster, simulator, **{"min.insync.replicas": "2"})
-    # The default session time-out: shorter ones turn every broker failure into a lost assignment.
-    patient = {"HANDOFFD_KAFKA_PROPERTIES": "session.timeout.ms=15000"}
-    workers = [pool.start(name, env=patient) for name in ("a", "b")]
+    workers = [pool.start(name, env=PATIENT) for name in ("a", "b")]
     load = Load(pool, 60 * (KILLS * APART), 60)
     for number in range(1, KILLS + 1):
         time.sleep(APART - 15)
@@ -51,6 +53,31 @@ def test_brokers_killed_under_load(folder, cluster, simulator):
         broker(cluster, "restart", number)
         time.sleep(5)
     load.judge(timeout=200)
+    for w in workers:
+        w.check_alive()
+        w.stop_clean(60)
+
+
+@pytest.mark.long
+@pytest.mark.limit(400)
+@pytest.mark.sandbox(script=MIXED)
+def test_all_brokers_stand_still_for_long(folder, cluster, simulator):
+    """Beyond every time-out there is: of sessions (15 s), transactions (20 s), polls (60 s)."""
+    pool = Pool(folder, cluster, simulator, **{"min.insync.replicas": "2"})
+    workers = [pool.start(name, env=PATIENT) for name in ("a", "b")]
+    load = Load(pool, 60 * 110, 60)
+    time.sleep(8)
+    pids = [int((cluster.directory / f"broker-{number}" / "pid").read_text()) for number in (1, 2, 3)]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(75)
+        for w in workers:
+            assert w.get("/healthz")[0] == 200
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    load.judge(timeout=250)
     for w in workers:
         w.check_alive()
         w.stop_clean(60)

@@ -28,7 +28,9 @@ def broker_alone():
     real = []
     proxy = CuttingProxy(lambda: real[0] if real else port_in(directory))
     try:
-        direct = start_kafka(directory, settings=[f"advertised.listeners=PLAINTEXT://127.0.0.1:{proxy.port}"])
+        direct = start_kafka(directory, settings=[
+            f"advertised.listeners=PLAINTEXT://127.0.0.1:{proxy.port}",
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms=1000"])  # 10 s by default
         real.append(int(direct.rsplit(":", 1)[1]))
         pid = int((directory / "broker-1" / "pid").read_text())
 
@@ -77,6 +79,25 @@ def test_coordinator_times_transactions_out(folder, broker_alone, simulator):
 
 @pytest.mark.limit(240)
 @pytest.mark.sandbox(script=MIXED)
+def test_frozen_again_and_again_beyond_the_transaction_timeout(folder, broker_alone, simulator):
+    """The coordinator ends such a transaction by fencing its producer: no sign of a twin, however often."""
+    pool = Pool(folder, broker_alone, simulator)
+    w = pool.start("a", kafka={"properties": ["transaction.timeout.ms=2000", "session.timeout.ms=30000"],
+                               "commit_interval_ms": 1})
+    load = Load(pool, 2400, 100)
+    for _ in range(4):
+        time.sleep(1.5)
+        w.freeze()
+        time.sleep(4.5)
+        w.thaw()
+    load.judge(timeout=150)
+    print(transactions([w]))
+    w.check_alive()
+    w.stop_clean(60)
+
+
+@pytest.mark.limit(240)
+@pytest.mark.sandbox(script=MIXED)
 def test_broker_stutters(folder, broker_alone, simulator):
     pool = Pool(folder, broker_alone, simulator)
     workers = [pool.start(name, kafka={"commit_interval_ms": 1}) for name in ("a", "b")]
@@ -120,10 +141,26 @@ def test_commit_of_unknown_fate(folder, broker_alone, simulator, lose_request):
     w = pool.start("a", kafka={"properties": ["transaction.timeout.ms=3000", "session.timeout.ms=30000"]})
     load = Load(pool, 1200, 60)
     time.sleep(4)
-    broker_alone.proxy.strike(END_TRANSACTION, lose_request, seconds=16)  # time-outs are looked for every 10 s
+    broker_alone.proxy.strike(END_TRANSACTION, lose_request, seconds=8)
     wait_until(lambda: broker_alone.proxy.aim is None, 10, "a commit to be cut")
     load.judge(timeout=150)
     print(transactions([w]))
     if lose_request:
         assert any("asking what is committed" in line["message"] for line in w.log())
+    w.stop_clean(60)
+
+
+@pytest.mark.limit(240)
+@pytest.mark.sandbox(script="latency 1ms\n")
+def test_batches_too_large_for_a_topic_far_away(folder, broker_alone, simulator):
+    """Sent one by one, a batch of that many would outlast its transaction's time-out."""
+    pool = Pool(folder, broker_alone, simulator, partitions=1, own={"outcomes": {"max.message.bytes": "8000"}})
+    pool.ask(range(3000))
+    broker_alone.proxy.produce_delay = 0.025
+    try:
+        w = pool.start("a")
+        pool.judge(3000, timeout=120)
+    finally:
+        broker_alone.proxy.produce_delay = 0
+    print(transactions([w]))
     w.stop_clean(60)

@@ -158,7 +158,7 @@ def produce(bootstrap, topic, records, config=None):
     idempotent: a broker's death doubles nothing, so what is doubled later is the worker's doing.
     """
     producer = Producer(quiet({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5,
-                               "partitioner": "murmur2_random", "message.timeout.ms": 60000, **(config or {})}))
+                               "partitioner": "murmur2_random", "message.timeout.ms": 180000, **(config or {})}))
     places = [None] * len(records)
     errors = []
 
@@ -178,7 +178,7 @@ def produce(bootstrap, topic, records, config=None):
             except BufferError:
                 producer.poll(0.1)
         producer.poll(0)
-    left = producer.flush(90)
+    left = producer.flush(200)
     assert not errors and left == 0, f"{len(errors) + left} of {len(records)} not written: {errors[:3]}"
     return places
 

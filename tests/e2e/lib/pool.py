@@ -2,11 +2,13 @@
 import collections
 import json
 import os
+import subprocess
 import threading
 import time
 
 from lib.kafka import Kafka, Topics, create_topics, produce, read_all, request
-from lib.worker import Worker
+from lib.process import binary
+from lib.worker import Worker, config_text
 
 EXACTLY_ONCE = {"HANDOFFD_KAFKA_DELIVERY": "exactly-once"}
 
@@ -14,10 +16,15 @@ EXACTLY_ONCE = {"HANDOFFD_KAFKA_DELIVERY": "exactly-once"}
 class Pool:
     """Topics of its own, and workers by name: the name is the instance."""
 
-    def __init__(self, folder, kafka, simulator, partitions=4, **topic_config):
+    def __init__(self, folder, kafka, simulator, partitions=4, own=None, **topic_config):
+        """`topic_config`: of all four topics; `own`: of single ones, as {"outcomes": {KEY: VALUE}}."""
         self.folder, self.simulator, self.bootstrap = folder, simulator, kafka.bootstrap
         self.topics = Topics.unique(partitions)
-        create_topics(kafka.bootstrap, {name: partitions for name in self.topics.all()}, **topic_config)
+        its = {getattr(self.topics, kind): config for kind, config in (own or {}).items()}
+        create_topics(kafka.bootstrap, {name: partitions for name in self.topics.all() if name not in its},
+                      **topic_config)
+        for name, config in its.items():
+            create_topics(kafka.bootstrap, {name: partitions}, **{**topic_config, **config})
 
     def start(self, name, ready=True, env=None, **changes):
         kafka = {"instance": name, **changes.pop("kafka", {})}
@@ -33,9 +40,23 @@ class Pool:
         """Requests of those numbers; `place`: partition."""
         return produce(self.bootstrap, self.topics.requests, [{**keyed(n), **place} for n in numbers])
 
-    def judge(self, count, timeout=120, statuses=("completed", "initiated"), name=None):
+    def verify(self):
+        """What `handoffctl verify` counts, without the zeros."""
+        names = self.topics
+        kafka = {"brokers": self.bootstrap, "group": names.group, "requests": [names.requests], "retry": names.retry,
+                 "outcomes": names.outcomes, "dead_letters": names.dead_letters}
+        config = self.folder / "verify.conf"
+        config.write_text(config_text({"kafka": kafka}))
+        done = subprocess.run([binary("handoffctl"), "verify", "--json", "-c", config], capture_output=True, text=True,
+                              timeout=100, check=False)
+        assert done.returncode in (0, 3) and done.stderr == "", done.stderr
+        report = json.loads(done.stdout)
+        assert (done.returncode == 0) == report["clean"]
+        return {name: n for name, n in report["counts"].items() if n}
+
+    def judge(self, count, timeout=120, statuses=("completed", "initiated"), name=None, verify=True):
         """Waits for `count` outcomes, notes the figures, and fails unless each request has one and no trigger was
-        executed twice. Returns the outcomes."""
+        executed twice. `verify`: handoffctl's verdict is asked for, too. Returns the outcomes."""
         late = None
         try:
             outcomes = read_all(self.bootstrap, self.topics.outcomes, count, timeout=timeout)
@@ -52,6 +73,8 @@ class Pool:
         others = [o.json() for o in outcomes if o.json()["status"] not in statuses]
         assert not others, f"{len(others)} outcomes of another status, such as {others[0]}"
         assert book["sessionsTriggeredTwice"] == 0, "no trigger is executed twice"
+        counts = self.verify() if verify else {"done": count}
+        assert counts == {"done": count}, f"handoffctl verify says {counts}"
         return outcomes
 
 

@@ -5,7 +5,7 @@ import struct
 import threading
 import time
 
-ADD_OFFSETS, END_TRANSACTION, OFFSETS = 25, 26, 28  # Kafka's API keys
+PRODUCE, ADD_OFFSETS, END_TRANSACTION, OFFSETS = 0, 25, 26, 28  # Kafka's API keys
 
 
 class CuttingProxy:
@@ -19,6 +19,7 @@ class CuttingProxy:
         self.dice = random.Random(4)
         self.aim = None  # (API key, is the request itself lost, seconds of darkness)
         self.dark_until = 0.0
+        self.produce_delay = 0.0  # seconds that every request to write records waits: a broker far away
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -72,7 +73,10 @@ class CuttingProxy:
         request = head and read_exactly(client, struct.unpack(">i", head)[0])
         if not request:
             return False
-        cut, before = self._decide(struct.unpack(">h", request[:2])[0])
+        key = struct.unpack(">h", request[:2])[0]
+        if key == PRODUCE:
+            time.sleep(self.produce_delay)
+        cut, before = self._decide(key)
         if cut and before:
             self.requests_lost += 1
             return False
