@@ -118,8 +118,10 @@ static void take(struct worker *w, struct partition *p, struct record *record)
 	job->worker = w;
 	partition_adopt(p, job);
 	w->job_memory += job_memory(job);
-	if (p->requests)
+	if (p->requests) {
 		metric_add(p->requests, 1);
+		meter_count(&w->arrived, w->now.mono);
+	}
 	if (r == -ENOMEM)
 		worker_fail(w, "out of memory");
 	else if (r < 0)

@@ -22,6 +22,7 @@ struct effect {
 	struct effect *next;
 	struct partition *partition; /* NULL once it has gone: nothing of it may be submitted again (promise 6) */
 	int64_t offset;
+	usec_t since;
 	struct record *records[2];
 };
 
@@ -130,7 +131,8 @@ int outlet_add(struct outlet *outlet, struct partition *partition, int64_t offse
 	struct effect *effect = malloc(sizeof(*effect));
 	if (!effect)
 		return -ENOMEM;
-	*effect = (struct effect){ .partition = partition, .offset = offset, .records = { first, second } };
+	*effect =
+		(struct effect){ .partition = partition, .offset = offset, .since = now, .records = { first, second } };
 	effects_append(&outlet->waiting, effect);
 	if (outlet->due > now + outlet->interval)
 		outlet->due = now + outlet->interval;
@@ -416,4 +418,16 @@ bool outlet_is_empty(const struct outlet *outlet)
 size_t outlet_memory(const struct outlet *outlet)
 {
 	return outlet->waiting.memory + outlet->parcel.effects.memory;
+}
+
+size_t outlet_count(const struct outlet *outlet)
+{
+	return outlet->waiting.count + outlet->parcel.effects.count;
+}
+
+usec_t outlet_oldest(const struct outlet *outlet, usec_t now)
+{
+	const struct effect *sent = outlet->parcel.effects.first;
+	const struct effect *oldest = sent ? sent : outlet->waiting.first;
+	return oldest ? now - oldest->since : 0;
 }

@@ -70,5 +70,8 @@ bool outlet_is_empty(const struct outlet *outlet);    /* and nothing waits eithe
 /* Is there something that outlet_run() would still send: effects, or done marks without one? */
 bool outlet_has_news(const struct outlet *outlet, struct partition *const *partitions, size_t count);
 size_t outlet_memory(const struct outlet *outlet);
+/* Ends of jobs that are not committed yet, and how long the oldest of them has waited for it. */
+size_t outlet_count(const struct outlet *outlet);
+usec_t outlet_oldest(const struct outlet *outlet, usec_t now);
 
 #endif

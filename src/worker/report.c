@@ -8,6 +8,8 @@ static void count_outcome(struct worker *w, const struct job *job)
 	const char *const labels[] = { job->tenant ? tenant_name(job->tenant) : "", status_name(h->status),
 				       reason_name(h->reason) };
 	metric_add(metrics_series(w->metrics, METRIC_OUTCOMES, labels), 1);
+	meter_count(&w->ended[h->reason], w->now.mono);
+	w->ended_ever[h->reason]++;
 	metric_observe(metrics_plain(w->metrics, METRIC_HANDOFF_SECONDS),
 		       (double)(w->now.unix_ms - h->history.progress.requested_at_ms) / 1000.0);
 	const struct log_subject subject = job_subject(job);

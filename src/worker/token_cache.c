@@ -217,6 +217,11 @@ usec_t token_cache_earliest(const struct token_cache *cache, usec_t now)
 	return cache->not_before;
 }
 
+usec_t token_cache_serves_until(const struct token_cache *cache)
+{
+	return cache->header.len > 0 ? cache->serves_until : 0;
+}
+
 void token_cache_refuse(struct token_cache *cache, uint64_t serial)
 {
 	if (serial != cache->serial || cache->header.len == 0)

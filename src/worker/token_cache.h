@@ -37,6 +37,8 @@ usec_t token_cache_wait(const struct token_cache *cache, usec_t now);
 const char *token_cache_header(const struct token_cache *cache, usec_t now, uint64_t *ret_serial);
 /* There is no token before this, whatever happens; `now` or earlier: there is one, or a login may bring it. */
 usec_t token_cache_earliest(const struct token_cache *cache, usec_t now);
+/* When the present token ends serving; in the past or 0: there is none. */
+usec_t token_cache_serves_until(const struct token_cache *cache);
 /* The token of that serial was refused: it is not used again. A newer one stays. */
 void token_cache_refuse(struct token_cache *cache, uint64_t serial);
 /* The scopes a handoff needs and the token was not given, separated by blanks; "" when none is missing or the login

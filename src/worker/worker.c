@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "worker/figures.h"
 
 #define TOPOLOGY_INTERVAL (10 * USEC_PER_SEC)
 #define LONGEST_SLEEP     USEC_PER_SEC /* the group expels a client that is silent for too long */
@@ -104,6 +105,7 @@ int worker_init(struct worker *w, const struct settings *settings, struct worker
 {
 	*w = (struct worker){ .settings = settings, .signals = signals, .wakeup_fd = -1, .now = clock_read() };
 	w->session_timeout = settings_session_timeout_ms(&settings->kafka) * USEC_PER_MSEC;
+	w->started = w->now;
 	set_policy(w);
 	if (getrandom(&w->random, sizeof(w->random), 0) < 0 || w->random == 0)
 		w->random = (uint64_t)w->now.mono | 1;
@@ -120,6 +122,7 @@ int worker_init(struct worker *w, const struct settings *settings, struct worker
 	const int r = init_tenants(w, fault);
 	if (r != 0)
 		return r;
+	figures_begin(w);
 	w->admin = admin_new(w, fault);
 	if (!w->admin)
 		return 1;

@@ -22,6 +22,7 @@
 #include "doors/loop.h"
 #include "doors/settings.h"
 #include "rules/dedupe.h"
+#include "rules/meter.h"
 #include "rules/metrics.h"
 #include "worker/job.h"
 #include "worker/outlet.h"
@@ -48,6 +49,7 @@ struct worker {
 	const struct settings *settings;
 	struct worker_signals *signals;
 	struct instant now; /* of this turn */
+	struct instant started;
 	struct loop *loop;
 	int wakeup_fd;
 	struct kafka_options kafka_options;
@@ -58,6 +60,9 @@ struct worker {
 	struct outlet *outlet;
 	struct admin *admin;
 	struct metrics *metrics;
+	struct meter arrived;             /* requests read; retries are none */
+	struct meter ended[REASON_COUNT]; /* outcomes */
+	uint64_t ended_ever[REASON_COUNT];
 	struct dedupe *dedupe;
 	struct tenant *tenants;
 	size_t tenant_count;
@@ -181,8 +186,8 @@ bool cancel_awaits(struct worker *w, const struct job *job);
 /* Ends the cancels whose last open call has ended. */
 void cancel_settle(struct worker *w);
 
-/* admin.c: /healthz, /readyz and /metrics, served on this loop: it answers while the loop turns. `admin.listen = ""`
- * turns it off, and every function takes that in its stride. NULL with the reason in `fault`. */
+/* admin.c: the page, /status, /metrics and the probes, served on this loop: it answers while the loop turns.
+ * `admin.listen = ""` turns it off, and every function takes that in its stride. NULL with the reason in `fault`. */
 struct admin *admin_new(struct worker *w, struct fault *fault) MUST_CHECK;
 struct admin *admin_free(struct admin *admin);
 void admin_run(struct admin *admin);
