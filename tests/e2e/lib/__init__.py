@@ -4,6 +4,8 @@ process     programs under test: started, watched, always stopped
 kafka       topics, producing, reading back: by librdkafka's Python client, which is none of ours
 simulator   the Cognigy simulator: its script and its book
 worker      one handoffd with a configuration of its own
+schema      config/schemas; every record that is read back is held against them
+browser     headless Chromium, for the page
 pool        several under exactly-once, a load, and the verdict on its outcomes
 tool        handoffctl with the configuration of a test's topics
 """

@@ -77,11 +77,11 @@ class Browser:
             self.protocol("Input.dispatchKeyEvent", type=kind, key=key, code=key if key != " " else "Space",
                           windowsVirtualKeyCode=codes[key], **({"text": "\r"} if key == "Enter" and kind == "keyDown" else {}))
 
-    def picture(self, path=None):
+    def picture(self, path=None, scale=1):
         """The whole page as PNG."""
         size = self.protocol("Page.getLayoutMetrics")["cssContentSize"]
         shot = self.protocol("Page.captureScreenshot", captureBeyondViewport=True,
-                             clip={"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1})
+                             clip={"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": scale})
         data = base64.b64decode(shot["data"])
         if path:
             path.write_bytes(data)

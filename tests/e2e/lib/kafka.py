@@ -9,6 +9,7 @@ import uuid
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
+from lib import schema
 from lib.process import wait_until
 
 PARTITIONS = 4
@@ -219,8 +220,10 @@ def _record(message):
     headers = message.headers() or []
     names = [name for name, _ in headers]
     assert len(names) == len(set(names)), f"a header comes twice in {message.topic()}: {names}"
-    return Record(message.topic(), message.partition(), message.offset(), message.timestamp()[1], message.key(),
-                  message.value(), dict(headers))
+    record = Record(message.topic(), message.partition(), message.offset(), message.timestamp()[1], message.key(),
+                    message.value(), dict(headers))
+    schema.check_record(record)
+    return record
 
 
 def end_offsets(bootstrap, topic):
