@@ -5,7 +5,6 @@
 
 #include "base/log.h"
 #include "doors/http_server.h"
-#include "worker/figures.h"
 #include "worker/page.h"
 #include "worker/status.h"
 #include "json/write.h"

@@ -1,5 +1,6 @@
-#include "worker/figures.h"
-
+/* figures - the worker's metrics as Prometheus wants to see them: counters are there before anything has happened (an
+ * increase from nothing cannot be seen, and the first failure is the one that matters), gauges are read off when
+ * somebody looks */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "worker/figures.h"
 
 #define TOPOLOGY_INTERVAL (10 * USEC_PER_SEC)
 #define LONGEST_SLEEP     USEC_PER_SEC /* the group expels a client that is silent for too long */

@@ -186,6 +186,11 @@ bool cancel_awaits(struct worker *w, const struct job *job);
 /* Ends the cancels whose last open call has ended. */
 void cancel_settle(struct worker *w);
 
+/* figures.c: every series of the metrics whose labels are known beforehand, at 0; the tenants are there already. */
+void figures_begin(struct worker *w);
+/* Sets the gauges, just before metrics_write(). */
+void figures_take(struct worker *w);
+
 /* admin.c: the page, /status, /metrics and the probes, served on this loop: it answers while the loop turns.
  * `admin.listen = ""` turns it off, and every function takes that in its stride. NULL with the reason in `fault`. */
 struct admin *admin_new(struct worker *w, struct fault *fault) MUST_CHECK;

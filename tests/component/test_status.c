@@ -3,7 +3,6 @@
 #include <json-c/json.h>
 
 #include "component/worker_world.h"
-#include "worker/figures.h"
 #include "worker/status.h"
 
 /* The document as it is now; put it back with json_object_put(). */
