@@ -74,6 +74,10 @@ static void note_job(const struct worker *w, const struct job *job, struct surve
 	note_age(w, job, s);
 	switch (job->place) {
 	case JOB_NOWHERE:
+	case JOB_WITNESSING:
+		break;
+	case JOB_LISTENING:
+		s->cancels++;
 		break;
 	case JOB_WAITING:
 		s->waiting++;
