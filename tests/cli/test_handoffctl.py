@@ -10,9 +10,9 @@ import time
 import pytest
 from confluent_kafka import Consumer, Producer
 
-from lib import PROJECT, binary, free_port, libconfig, read_all
+from lib import Tool, Topics, binary, create_topics, delete_records, free_port, libconfig, produce, read_all
 
-COMMANDS = ["submit", "follow", "verify", "cancel"]
+COMMANDS = ["submit", "follow", "verify", "replay", "cancel"]
 QUEUE = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
 
 
@@ -77,6 +77,10 @@ def test_each_command_has_its_help(command):
     (["follow", "--status", "done"], 'follow: there is no status "done"; handoffctl(1) lists them under --status'),
     (["follow", "--reason", "done"], 'follow: there is no reason "done"; handoffctl(1) lists them under REASONS'),
     (["submit", "--help=html"], 'submit: --help takes no value but "man", not "html"'),
+    (["replay", "--reason", "nope"], 'replay: there is no reason "nope"; handoffctl(1) lists them under REASONS'),
+    (["replay", "--reason", "session.ended"], "replay: handoffs that ended as session.ended have no dead letter, so there "
+                                              "is nothing to replay; send the requests again with handoffctl submit"),
+    (["replay", "--max", "0"], 'replay: --max takes a whole number from 1 on, not "0"; see handoffctl replay --help'),
     (["cancel"], "cancel: --session is missing: whose call is it? See handoffctl cancel --help"),
     (["cancel", "--session", ".."], "cancel: sessionId must be 1 to 256 bytes without control characters, and neither . "
                                     "nor .."),
@@ -184,7 +188,7 @@ def test_a_cancel_names_its_tenant(folder):
 
 # --- brokers ----------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("words", [["submit"], ["submit", "--follow"], ["follow"], ["verify"],
+@pytest.mark.parametrize("words", [["submit"], ["submit", "--follow"], ["follow"], ["verify"], ["replay"],
                                    ["cancel", "--session", "s"]])
 def test_an_unreachable_broker_is_named(words):
     broker = f"127.0.0.1:{free_port()}"
@@ -401,3 +405,26 @@ def test_a_bar_on_a_terminal(sandbox):
         os.close(master)
     assert process.returncode == 0
     assert seen.count(b"\r[") > 2 and b"] 20 of 20 sent\x1b[K\r\n20 requests submitted to handoff.requests" in seen
+
+
+# --- replay -----------------------------------------------------------------------------------------------------------
+
+def test_letters_that_may_have_been_replayed_before_are_left_alone(apache, folder):
+    """Retention has removed the requests of their time: only who says --again takes the risk."""
+    names = Topics.unique(1)
+    create_topics(apache.bootstrap, {name: 1 for name in names.all()})
+    tool = Tool(folder, apache.bootstrap, names)
+    now = int(time.time() * 1000)
+    produce(apache.bootstrap, names.requests, [{"key": b"k", "value": b"{}"}] * 2)
+    produce(apache.bootstrap, names.dead_letters, [
+        {"key": b"s-1", "value": b"{}", "headers": {"handoff-id": "h-1", "handoff-reason": "auth.rejected",
+                                                    "handoff-failed-at": str(now - 86_400_000)}},
+        {"key": b"s-2", "value": None, "headers": {"handoff-id": "h-2", "handoff-reason": "auth.rejected",
+                                                   "handoff-failed-at": str(now + 60_000), "handoff-truncated": "9"}},
+        {"key": b"s-3", "value": b"{}", "headers": {"handoff-id": "h-3", "handoff-reason": "auth.rejected",
+                                                    "handoff-failed-at": str(now + 60_000)}}])
+    delete_records(apache.bootstrap, names.requests, 0, 1)
+    (row,) = tool.json("replay", "--dry-run")["reasons"]
+    assert (row["toReplay"], row["unsure"], row["truncated"]) == (1, 1, 1)
+    (row,) = tool.json("replay", "--dry-run", "--again")["reasons"]
+    assert (row["toReplay"], row["unsure"], row["truncated"]) == (2, 0, 1)
