@@ -44,7 +44,10 @@ static void reject(struct worker *w, struct job *job, enum reason reason, const 
 void intake_park(struct worker *w, struct job *job)
 {
 	struct partition *p = job->partition;
-	job->due = clock_mono_at(&w->now, job->handoff.history.not_before_ms);
+	const struct history *h = &job->handoff.history;
+	/* A retry of ours is due before its deadline; whoever else's waits no longer than until then, to be told. */
+	const int64_t due_ms = h->not_before_ms < h->deadline_ms ? h->not_before_ms : h->deadline_ms;
+	job->due = clock_mono_at(&w->now, due_ms);
 	job->place = JOB_PARKED;
 	if (parking_add(&p->parking, &job->parked, job->due) < 0) {
 		job->place = JOB_NOWHERE;

@@ -53,6 +53,14 @@ struct written {
 	char attempt[8];
 };
 
+/* What a batch was when the producer got it: it must not change while it is there. */
+struct seal {
+	size_t record_count;
+	size_t offset_count;
+	const struct record *last_record;
+	int64_t offsets[PARTITIONS_MAX];
+};
+
 static struct world {
 	usec_t now;
 	usec_t slept; /* how long the worker wanted to sleep */
@@ -84,8 +92,11 @@ static struct world {
 	bool commits;              /* every batch is committed at once */
 	bool answered;
 	struct kafka_answer answer;
+	struct seal seal;
 	struct written ends[ENDS_MAX];
 	size_t end_count;
+	int64_t committed[PARTITIONS_MAX];
+	struct record *last_retry; /* as it was written */
 } world;
 
 static const char *const topic_names[PARTITIONS_MAX] = { "requests", "retry" };
@@ -371,9 +382,28 @@ static inline void note_header(char *into, size_t size, const struct record *rec
 	snprintf(into, size, "%.*s", SPAN_FMT(record_header(record, name)));
 }
 
+static inline struct seal seal_of(const struct kafka_batch *batch)
+{
+	struct seal seal = { .record_count = batch->record_count, .offset_count = batch->offset_count };
+	if (batch->record_count > 0)
+		seal.last_record = batch->records[batch->record_count - 1].record;
+	for (size_t i = 0; i < batch->offset_count && i < PARTITIONS_MAX; i++)
+		seal.offsets[i] = batch->offsets[i].offset;
+	return seal;
+}
+
+static inline void note_offsets(void)
+{
+	for (size_t i = 0; i < world.batch->offset_count; i++)
+		for (size_t p = 0; p < PARTITIONS_MAX; p++)
+			if (strcmp(world.batch->offsets[i].topic, topic_names[p]) == 0)
+				world.committed[p] = world.batch->offsets[i].offset;
+}
+
 /* What the producer has takes effect. */
 static inline void commit_batch(void)
 {
+	note_offsets();
 	for (size_t i = 0; i < world.batch->record_count && world.end_count < ENDS_MAX; i++) {
 		const struct record *record = world.batch->records[i].record;
 		struct written *w = &world.ends[world.end_count++];
@@ -383,12 +413,18 @@ static inline void commit_batch(void)
 		note_header(w->reason, sizeof(w->reason), record, HDR_REASON);
 		note_header(w->resume, sizeof(w->resume), record, HDR_RESUME);
 		note_header(w->attempt, sizeof(w->attempt), record, HDR_ATTEMPT);
+		if (strcmp(record->topic, topic_names[RETRY]) == 0) {
+			record_free(world.last_retry);
+			world.last_retry = record_new(record);
+		}
 	}
 }
 
 static inline void verdict(enum kafka_verdict what)
 {
 	assert_non_null(world.batch);
+	const struct seal seal = seal_of(world.batch);
+	assert_memory_equal(&seal, &world.seal, sizeof(seal));
 	if (what == KAFKA_COMMITTED)
 		commit_batch();
 	world.answer = (struct kafka_answer){ .batch = world.batch, .verdict = what };
@@ -401,6 +437,7 @@ int kafka_producer_submit(struct kafka_producer *producer, struct kafka_batch *b
 	if (world.batch)
 		return -EBUSY;
 	world.batch = batch;
+	world.seal = seal_of(batch);
 	if (world.commits)
 		verdict(KAFKA_COMMITTED);
 	return 0;

@@ -73,6 +73,16 @@ static inline void put(size_t partition, const char *value, const char *const *h
 	*next_read(partition) = (struct kafka_read){ .kind = KAFKA_READ_RECORD, .record = record_new(&record) };
 }
 
+/* A record as a worker wrote it; the caller keeps it. */
+static inline void put_record(size_t partition, const struct record *like)
+{
+	struct record record = *like;
+	record.topic = topic_names[partition];
+	record.offset = world.next_offset[partition]++;
+	record.timestamp_ms = __wrap_clock_read().unix_ms;
+	*next_read(partition) = (struct kafka_read){ .kind = KAFKA_READ_RECORD, .record = record_new(&record) };
+}
+
 static inline void put_end(size_t partition)
 {
 	*next_read(partition) = (struct kafka_read){ .kind = KAFKA_READ_END, .offset = world.next_offset[partition] };
@@ -176,6 +186,7 @@ static inline int tear_down(void **state)
 {
 	(void)state;
 	worker_fini(&world.worker);
+	world.last_retry = record_free(world.last_retry);
 	return 0;
 }
 
