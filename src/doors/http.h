@@ -4,7 +4,7 @@
  * libcurl behind three functions, HTTP/1.1 keep-alive, on the caller's loop: never blocks, not on DNS either.
  * What it guarantees beyond libcurl's own behaviour (facts: libcurl 7.88, measured):
  *  - a request with `once` is handed to the network at most once: libcurl's silent resend on a dead reused connection
- *    is vetoed and reported as ambiguous (`sent`, no status);
+ *    is vetoed and reported as ambiguous (`sent`, no status); without it there is one such resend, and it is told;
  *  - `sent == false` means that not one byte of the request was handed to the kernel;
  *  - no redirects, no proxies, no cookies, no netrc, no decompression, http and https only;
  *  - reply bodies end at `max_body_bytes`, also without Content-Length and against slow drips (the time-out).
@@ -45,7 +45,7 @@ struct http_request {
 	size_t header_count;        /* at most HTTP_MAX_HEADERS */
 	struct span body; /* p == NULL: none. Must stay valid until the end is heard; everything else is copied */
 	usec_t timeout;   /* for the whole call, > 0 */
-	bool once;        /* veto silent resends; false only where a repetition harms nothing */
+	bool once;        /* veto the silent resend; false only where a repetition harms nothing */
 };
 
 enum http_error {
@@ -60,6 +60,7 @@ enum http_error {
 struct http_reply {
 	enum http_error error;
 	bool sent;               /* bytes of the request were, or may have been, handed to the kernel */
+	bool resent;             /* it went out twice: the first connection died without a byte of a reply */
 	int status;              /* 0 when none arrived; may be set beside an error (body cut short) */
 	struct span body;        /* valid during the callback only */
 	struct span retry_after; /* the header's text; p == NULL: absent; empty: over 64 bytes; the last counts */

@@ -66,7 +66,8 @@ static CURLcode set_texts(CURL *easy, const struct http *http)
 }
 
 /* Called before each hand-over of the request to the network, also before libcurl's silent resend after a reused
- * connection died without a reply (any method, POST included). */
+ * connection died without a reply (any method, POST included; as long as there are idle connections, up to five times).
+ */
 static int on_issue(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_port)
 {
 	struct http_call *call = arg;
@@ -74,7 +75,8 @@ static int on_issue(void *arg, char *peer_ip, char *local_ip, int peer_port, int
 	(void)local_ip;
 	(void)peer_port;
 	(void)local_port;
-	return call->issued++ > 0 && call->once ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+	const unsigned allowed = call->once ? 1 : 2;
+	return call->issued++ < allowed ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
 static bool set_callbacks(struct http_call *call)

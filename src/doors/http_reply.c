@@ -144,6 +144,7 @@ void http_reply_make(const struct http_call *call, struct http_reply *ret)
 		/* Not CURLINFO_REQUEST_SIZE, which stays 0 when the first send finds the socket's buffer full and the
 		 * request leaves later. Before the first issue no byte of it can have left. */
 		.sent = call->issued > 0,
+		.resent = call->issued > 1 && !call->once,
 		.status = status,
 		.retry_after = field_span(&call->capture.retry_after),
 		.date = field_span(&call->capture.date),

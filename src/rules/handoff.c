@@ -381,8 +381,7 @@ static struct handoff_order on_fault(struct handoff *h, const struct turn *t)
 static void count_call(struct handoff *h, const struct reply *reply)
 {
 	h->stage_ms[reply->stage] = (reply->elapsed + USEC_PER_MSEC / 2) / USEC_PER_MSEC;
-	if (reply->kind != FAULT_DEPENDENCY_DOWN)
-		h->history.progress.calls[reply->stage]++;
+	h->history.progress.calls[reply->stage] += reply->sends;
 	if (reply->kind == FAULT_NONE && reply->stage == STAGE_FETCH)
 		keep_id(reply->session.call_id, h->history.progress.call_id, sizeof(h->history.progress.call_id));
 	if (reply->stage == STAGE_TRIGGER)

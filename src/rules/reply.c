@@ -182,6 +182,9 @@ void reply_read(const struct reply_facts *facts, const struct session_reader *re
 		.reason = REASON_OK,
 		.budget = BUDGET_COUNT,
 		.http_status = facts->status,
+		.sends = !facts->complete && !facts->sent ? 0
+			 : facts->resent                  ? 2
+							  : 1,
 		.retry_after_ms = -1,
 		.elapsed = facts->elapsed,
 	};

@@ -24,6 +24,7 @@ struct reply_facts {
 	enum stage stage;
 	bool complete; /* a whole HTTP reply came */
 	bool sent;     /* bytes of the request left us; meaningful when not complete */
+	bool resent;   /* the transport sent it twice */
 	bool timed_out;
 	int status; /* 0: none came */
 	struct span body;
@@ -39,6 +40,7 @@ struct reply {
 	enum reason reason;    /* what an outcome would say if this ended it */
 	enum budget budget;    /* which budget it burns; BUDGET_COUNT: none */
 	int http_status;
+	int sends;              /* how often the call went out */
 	int64_t retry_after_ms; /* -1: not asked for */
 	usec_t elapsed;
 	char code[64];

@@ -179,6 +179,7 @@ struct reply_facts cognigy_facts(enum stage stage, const struct http_reply *repl
 		.stage = stage,
 		.complete = reply->error == HTTP_OK,
 		.sent = reply->sent,
+		.resent = reply->resent,
 		.timed_out = reply->error == HTTP_TIMEOUT,
 		.status = reply->status,
 		.body = reply->body,

@@ -35,6 +35,28 @@ static void hundreds_at_once_over_several_shards(void **state)
 	assert_int_equal(origin_count(w->origin, "/chunked"), 3 * MANY);
 }
 
+/* Without `once` libcurl would go on as long as there is an idle connection left. */
+static void resent_once_and_told(void **state)
+{
+	struct world *w = *state;
+	struct heard heard[4];
+	const struct http_request ok = get(url_of(w, "/ok"));
+	for (size_t i = 0; i < 4; i++)
+		start(w, &ok, &heard[i]);
+	until_ended(w, 4);
+	struct http_request request = get(url_of(w, "/drop"));
+	request.once = false;
+	const struct heard twice = ask(w, &request);
+	assert_int_equal(twice.reply.error, HTTP_BROKEN);
+	assert_true(twice.reply.sent && twice.reply.resent);
+	assert_int_equal(origin_count(w->origin, "/drop"), 2);
+	request.once = true;
+	assert_int_equal(ask_path(w, "/ok").reply.status, 200);
+	const struct heard once = ask(w, &request);
+	assert_true(once.reply.sent && !once.reply.resent);
+	assert_int_equal(origin_count(w->origin, "/drop"), 3);
+}
+
 static void until_asked(struct world *w, const char *path)
 {
 	for (const usec_t end = clock_read().mono + PATIENCE; origin_count(w->origin, path) == 0;) {
@@ -317,6 +339,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		HTTP_TEST(hundreds_at_once_over_several_shards),
+		HTTP_TEST(resent_once_and_told),
 		HTTP_TEST(cancelled_calls_are_never_heard_of),
 		HTTP_TEST(cancel_before_the_first_turn),
 		HTTP_TEST(callbacks_may_cancel_others),

@@ -102,6 +102,17 @@ static void test_trouble(void **state)
 	}
 }
 
+/* The outcome counts every call that was sent. */
+static void test_sends(void **state)
+{
+	(void)state;
+	assert_int_equal(read_status(STAGE_FETCH, 500, "").sends, 1);
+	assert_int_equal(read_facts((struct reply_facts){ .stage = STAGE_FETCH, .sent = true, .resent = true }).sends,
+			 2);
+	assert_int_equal(read_facts((struct reply_facts){ .stage = STAGE_FETCH, .sent = true }).sends, 1);
+	assert_int_equal(read_facts((struct reply_facts){ .stage = STAGE_FETCH }).sends, 0);
+}
+
 static void test_retry_after(void **state)
 {
 	(void)state;
@@ -158,6 +169,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refused_in_words),
 		cmocka_unit_test(test_trouble),
+		cmocka_unit_test(test_sends),
 		cmocka_unit_test(test_retry_after),
 		cmocka_unit_test(test_error_words),
 	};
