@@ -1,7 +1,8 @@
 /*
- * pitfalls: the ten ways in which systems that consume from Kafka and call HTTP have lost, doubled or stranded records
+ * pitfalls: the ten ways in which systems that consume from Kafka and call HTTP have lost, doubled or stranded records,
+ * and those promises (src/README.md) that no other fast test would miss
  *
- * Each test is named after one of them, and tests/mutations takes its guard out to see that the test fails.
+ * Each test is named after one of them, and scripts/mutate takes its guard out to see that the test fails.
  * An argument is a pattern: only the tests whose names match it run.
  */
 #include "component/worker_world.h"
@@ -307,6 +308,124 @@ static void pitfall_10_memory_is_the_retry_store(void **state)
 	assert_string_equal(end_of("outcomes", "h")->reason, "upstream.server_error");
 }
 
+/* ---- promises ---- */
+
+static void promise_02_outcome_and_dead_letter_together(void **state)
+{
+	(void)state;
+	begin_work();
+	put(REQUESTS, "{\"sessionId\":\"s-1\",\"handoffId\":\"bad\"}", NULL);
+	go_on(0);
+	go_on(USEC_PER_SEC);
+	assert_string_equal(end_of("outcomes", "bad")->status, "rejected");
+	assert_non_null(end_of("dlq", "bad"));
+	assert_int_equal(world.committed[REQUESTS], 1);
+}
+
+/* Holes that no run length and no bitmap of 4,096 bytes can tell: what cannot be told of is not read yet. */
+static void promise_04_reading_rests_before_the_map_overflows(void **state)
+{
+	char id[16];
+	(void)state;
+	begin_work();
+	for (int i = 0; i < READS_MAX - 8; i++, world.next_offset[REQUESTS] += 9) {
+		snprintf(id, sizeof(id), "h%d", i);
+		request(id, id, 600000);
+	}
+	for (int i = 0; i < 200; i++)
+		turn(0);
+	assert_true(done_map_size(world.worker.partitions[REQUESTS]->offsets) <= DONE_MAP_MAX);
+	assert_true(world.read_first[REQUESTS] < world.read_count[REQUESTS]);
+	world.serves = true;
+	for (int i = 0; i < 400; i++)
+		turn(100 * USEC_PER_MSEC);
+	assert_int_equal(world.read_first[REQUESTS], world.read_count[REQUESTS]);
+	assert_int_equal(world.end_count, READS_MAX - 8);
+}
+
+/* What stands behind a due retry may be its cancel: nothing runs before the partition was read to its end. */
+static void promise_09_a_due_retry_waits_for_the_end_of_its_partition(void **state)
+{
+	(void)state;
+	begin_work();
+	event(KAFKA_LOST);
+	go_on(0);
+	assign();
+	retry("due", "s-1", 0, 0);
+	go_on(0);
+	go_on(USEC_PER_SEC);
+	assert_int_equal(world.in_flight, 0);
+	put_end(RETRY);
+	go_on(0);
+	assert_non_null(call_of("s-1"));
+}
+
+static void promise_12_an_unanswered_trigger_is_verified(void **state)
+{
+	(void)state;
+	begin_work();
+	request("h", "s-1", 600000);
+	bring_to(STAGE_TRIGGER);
+	answer(call_of("s-1"), 503, "");
+	go_on(0);
+	go_on(USEC_PER_SEC);
+	assert_string_equal(end_of("retry", "h")->resume, "verify");
+}
+
+static void promise_14_a_dependency_that_is_down_burns_nothing(void **state)
+{
+	(void)state;
+	begin_work();
+	request("h", "s-1", 600000);
+	for (int i = 0; i < 20; i++) {
+		turns_within(6 * USEC_PER_SEC);
+		answer(call_of("s-1"), 0, "");
+	}
+	turn(0);
+	world.serves = true;
+	turns_within(30 * USEC_PER_SEC);
+	assert_null(end_of("retry", "h"));
+	assert_string_equal(end_of("outcomes", "h")->status, "completed");
+}
+
+static void promise_15_a_retry_keeps_its_deadline(void **state)
+{
+	char deadline[32];
+	(void)state;
+	begin_work();
+	request("h", "s-1", 120000);
+	snprintf(deadline, sizeof(deadline), "%lld", (long long)(__wrap_clock_read().unix_ms + 120000));
+	for (int i = 0; i < 2; i++) {
+		for (int n = 0; n < 100 && world.in_flight == 0; n++)
+			turn(USEC_PER_SEC);
+		answer(call_of("s-1"), 503, "");
+		go_on(0);
+		go_on(USEC_PER_SEC);
+		assert_true(span_is(record_header(world.last_retry, HDR_DEADLINE), deadline));
+		world.end_count = 0;
+		put_record(RETRY, world.last_retry);
+		put_end(RETRY);
+	}
+}
+
+static void promise_16_no_personal_value_in_an_error(void **state)
+{
+	static const char *const redact[] = { "callerName" };
+	(void)state;
+	world.worker.policy.redact = redact;
+	world.worker.policy.redact_count = 1;
+	begin_work();
+	request("h", "s-1", 600000);
+	turn(0);
+	answer(call_of("s-1"), 400, "{\"error\":\"no\",\"callerName\":\"Ann Example\",\"of\":\"+49 30 9876543\"}");
+	go_on(0);
+	go_on(USEC_PER_SEC);
+	const struct span value = world.last_outcome->value;
+	assert_non_null(memmem(value.p, value.n, "callerName", 10)); /* it is there, */
+	assert_null(memmem(value.p, value.n, "Example", 7));
+	assert_null(memmem(value.p, value.n, "9876543", 7));
+}
+
 int main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
@@ -322,6 +441,13 @@ int main(int argc, char *argv[])
 		TEST(pitfall_09_waiting_in_the_wrong_thread),
 		TEST(pitfall_09_a_deferred_answer_belongs_to_its_epoch),
 		TEST(pitfall_10_memory_is_the_retry_store),
+		TEST(promise_02_outcome_and_dead_letter_together),
+		TEST(promise_04_reading_rests_before_the_map_overflows),
+		TEST(promise_09_a_due_retry_waits_for_the_end_of_its_partition),
+		TEST(promise_12_an_unanswered_trigger_is_verified),
+		TEST(promise_14_a_dependency_that_is_down_burns_nothing),
+		TEST(promise_15_a_retry_keeps_its_deadline),
+		TEST(promise_16_no_personal_value_in_an_error),
 	};
 	if (argc > 1)
 		cmocka_set_test_filter(argv[1]);

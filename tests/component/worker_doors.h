@@ -97,6 +97,7 @@ static struct world {
 	size_t end_count;
 	int64_t committed[PARTITIONS_MAX];
 	struct record *last_retry; /* as it was written */
+	struct record *last_outcome;
 } world;
 
 static const char *const topic_names[PARTITIONS_MAX] = { "requests", "retry" };
@@ -400,6 +401,14 @@ static inline void note_offsets(void)
 				world.committed[p] = world.batch->offsets[i].offset;
 }
 
+static inline void keep(struct record **last, const struct record *record, const char *topic)
+{
+	if (strcmp(record->topic, topic) != 0)
+		return;
+	record_free(*last);
+	*last = record_new(record);
+}
+
 /* What the producer has takes effect. */
 static inline void commit_batch(void)
 {
@@ -413,10 +422,8 @@ static inline void commit_batch(void)
 		note_header(w->reason, sizeof(w->reason), record, HDR_REASON);
 		note_header(w->resume, sizeof(w->resume), record, HDR_RESUME);
 		note_header(w->attempt, sizeof(w->attempt), record, HDR_ATTEMPT);
-		if (strcmp(record->topic, topic_names[RETRY]) == 0) {
-			record_free(world.last_retry);
-			world.last_retry = record_new(record);
-		}
+		keep(&world.last_retry, record, topic_names[RETRY]);
+		keep(&world.last_outcome, record, "outcomes");
 	}
 }
 

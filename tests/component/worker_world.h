@@ -187,6 +187,7 @@ static inline int tear_down(void **state)
 	(void)state;
 	worker_fini(&world.worker);
 	world.last_retry = record_free(world.last_retry);
+	world.last_outcome = record_free(world.last_outcome);
 	return 0;
 }
 
