@@ -18,13 +18,21 @@ def compose():
 
 def test_services_refer_to_what_is_there(compose):
     services = compose["services"]
-    assert set(services) == {"kafka", "topics", "simulator", "worker"}
+    assert set(services) == {"kafka", "topics", "simulator", "worker-0", "worker-1", "prometheus", "grafana"}
     for service in services.values():
         assert set(service.get("depends_on", {})) <= set(services)
         assert "image" in service
         if "build" in service:
             assert (PROJECT / service["build"]["dockerfile"]).is_file()
-    assert services["worker"]["network_mode"] == "service:simulator"
+        for volume in service.get("volumes", []):
+            assert (PROJECT / volume.split(":")[0]).exists(), volume
+    workers = [services[f"worker-{n}"] for n in range(2)]
+    assert all(w["network_mode"] == "service:simulator" for w in workers)
+    instances = {w["environment"]["HANDOFFD_KAFKA_INSTANCE"] for w in workers}
+    ports = {w["environment"]["HANDOFFD_ADMIN_LISTEN"].split(":")[1] for w in workers}
+    assert len(instances) == 2 and {f"127.0.0.1:{port}:{port}" for port in ports} == set(services["simulator"]["ports"])
+    scraped = yaml.safe_load((PROJECT / "config/prometheus/prometheus.yml").read_text())["scrape_configs"][0]
+    assert set(scraped["static_configs"][0]["targets"]) == {f"simulator:{port}" for port in ports}
 
 
 def test_topics_have_one_partition_count(compose):
@@ -80,7 +88,7 @@ def start_java(folder, properties, version):
 
 
 def test_programs_take_that_environment_and_those_options(compose):
-    worker, simulator = compose["services"]["worker"], compose["services"]["simulator"]
+    worker, simulator = compose["services"]["worker-0"], compose["services"]["simulator"]
     done = subprocess.run([binary("handoffd"), "--print-config"], env=worker["environment"], capture_output=True,
                           text=True, timeout=10, check=False)
     assert done.returncode == 0, done.stderr
