@@ -63,6 +63,7 @@ struct settings_tenant {
 	const char *client_cert;
 	const char *client_key;
 	int64_t max_in_flight;
+	bool adaptive_concurrency;
 	double requests_per_second;
 	int64_t burst;
 	int64_t breaker_failures;

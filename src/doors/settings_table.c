@@ -115,12 +115,16 @@ const struct setting settings_table[] = {
 	  .sentence = "The name that requests call the tenant by." },
 
 	{ WHOLE("limits", "max_in_flight", "256", 1, 100000), TENANT(max_in_flight),
-	  .sentence = "The most handoffs of the tenant that this worker runs at a time." },
+	  .sentence = "The most calls of the tenant that this worker has open at a time." },
+	{ TRUTH("limits", "adaptive_concurrency", "true"), TENANT(adaptive_concurrency),
+	  .sentence = "Begin with few calls at a time, open more while all goes well, and fewer on 503, time-outs and "
+		      "broken connections; false: always up to max_in_flight." },
 	{ ROW("limits", "requests_per_second", SETTING_NUMBER, "0.0", 0, 1000000, "calls/s"),
 	  TENANT(requests_per_second),
 	  .sentence = "The most calls a second, over the whole pool of workers; 0: no limit." },
 	{ WHOLE("limits", "burst", "0", 0, 1000000), TENANT(burst),
-	  .sentence = "The most calls at once under that limit; 0: as many as fit into a second." },
+	  .sentence = "The most calls at once under that limit, over the whole pool; 0: one after the other, evenly "
+		      "spaced." },
 	{ WHOLE("limits", "breaker_failures", "5", 1, 1000000), TENANT(breaker_failures),
 	  .sentence = "So many failures to reach the tenant in a row stop dispatch." },
 	{ MILLIS("limits", "breaker_open_ms", "5000", 1, ONE_HOUR_MS), TENANT(breaker_open_ms),

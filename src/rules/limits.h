@@ -1,11 +1,13 @@
 /*
  * limits - may this tenant be called now, and if not, when?
  *
- * gate      closed by a 429 until its Retry-After has passed; then the flow resumes paced, not all at once
+ * gate      closed by a 429 until its Retry-After has passed; then the calls resume paced, and it remembers which pace
+ *           the tenant bore
  * breaker   opens after N dependency failures in a row; then one real request at a time tries, until one succeeds
  * limiter   a token bucket for a configured rate (this worker's share of it)
  *
  * Three small machines of plain values; `now` comes in, nothing is owned, nothing is logged. Microseconds, monotonic.
+ * Gate and limiter count single calls: whoever is in the middle of a handoff takes its turn with the others' calls.
  */
 #ifndef HANDOFF_LIMITS_H
 #define HANDOFF_LIMITS_H
@@ -16,42 +18,54 @@
 #include "base/clock.h"
 
 /*
- * After a closing the starts are paced:
+ * How the gate finds the tenant's rate. Nothing is paced before the first 429. Then, calls a second over time:
  *
- *   first rate   what was in flight when the 429 came, spread over the time the gate was closed (at least a second);
- *                at most half the pace that the 429 came at; at least GATE_RATE_MIN
- *   growth       with each success to first rate x (1 + open time / closed time): linear, doubled after as long as it
- *                was closed (that counted as 1 s .. 60 s)
- *   end          unpaced once that factor passes GATE_GROWTH_MAX
+ *        ceiling  - - - - - - - - - -_______----- - - -/   - the pace that the last 429 came at
+ *                              __----         ^       /
+ *        first pace  429 |  /-               T       2T  nothing happened: search again, doubling
+ *                        closed
  *
- * So the pace scales with what the server said, and a server that goes on answering 429 is met with half of it.
+ *  first pace  what was answered lately, a little less; between a half and nine tenths of the pace of the 429.
+ *              After a long closing (a server that counts by periods): what was answered since the last opening, over
+ *              all the time until the next one
+ *  growth      a cubic curve: fast, flat around the ceiling, fast again. T is 30 s, or as long as the period. Only time
+ *              in which calls succeed counts: an idle hour is no evidence that the tenant bears more
+ *  searching   as long as too little is known (few answers) or after 2T without a 429
  */
-#define GATE_RATE_MIN   1.0 /* starts per second */
-#define GATE_GROWTH_MAX 11.0
+#define GATE_RATE_MIN     0.2 /* calls a second */
+#define GATE_RATE_UNKNOWN 2.0 /* where a search begins that has nothing to go by */
 
 struct gate {
-	usec_t opens_at;    /* in the past: open */
-	int32_t failures;   /* closings in a row, for the back-off where no Retry-After came */
-	double rate;        /* paced starts per second after a closing; 0: unpaced */
-	usec_t next_start;  /* when paced: not before this */
-	double first_rate;  /* what `rate` grows from */
-	double pace_before; /* the rate when the gate closed; 0: unpaced */
-	usec_t closed_at;   /* when the present or last closing began */
-	int32_t in_flight;  /* the most at one of its 429s */
+	usec_t opens_at;  /* in the past: open */
+	usec_t closed_at; /* when the present or last closing began */
+	int32_t failures; /* closings in a row, for the back-off where no Retry-After came */
+	double rate;      /* calls a second; 0: unpaced */
+	usec_t next_call; /* when paced: not before this */
+	/* the curve: */
+	double first_rate;
+	double ceiling;   /* 0: searching */
+	usec_t plateau;   /* T */
+	usec_t grown_for; /* the time on the curve */
+	usec_t heard_at;  /* the last success */
+	double pace_then; /* the rate when the gate closed */
+	/* what was answered: */
+	usec_t open_since;  /* the first success after the last opening */
+	int64_t answered;   /* since then */
+	usec_t slot_since;  /* of the second that is being counted */
+	int64_t in_slot[2]; /* in this one, and in the one before */
 };
 
 void gate_init(struct gate *g);
-/* A 429 says: nothing before `until`. A later time extends, an earlier one never shortens. `in_flight`: handoffs
- * running when it came, from which the pace of the reopening is derived. The 429s that come while the gate is closed
- * answer calls sent before: they are the same closing, and count as one failure. */
-void gate_close(struct gate *g, usec_t until, usec_t now, int32_t in_flight);
+/* A 429 says: nothing before `until`. A later time extends, an earlier one never shortens. The 429s that come while the
+ * gate is closed answer calls sent before: they are the same closing, and count as one failure. */
+void gate_close(struct gate *g, usec_t until, usec_t now);
 bool gate_is_closed(const struct gate *g, usec_t now);
-/* When the next start is allowed; `now` or earlier: at once. */
+/* When the next call is allowed; `now` or earlier: at once. */
 usec_t gate_ready_at(const struct gate *g);
-/* A handoff was started: counts against the pace. */
-void gate_started(struct gate *g, usec_t now);
-/* A call succeeded: back-off forgotten, the pace grows. While the gate is closed it says nothing: it was sent before.
- */
+/* A call was sent: counts against the pace. */
+void gate_called(struct gate *g, usec_t now);
+/* A call succeeded: back-off forgotten, the pace grows. While the gate is closed it only counts as answered: it was
+ * sent before. */
 void gate_succeeded(struct gate *g, usec_t now);
 
 enum breaker_state { BREAKER_CLOSED, BREAKER_HALF_OPEN, BREAKER_OPEN };
@@ -80,20 +94,45 @@ void breaker_undecided(struct breaker *b, usec_t now);
 /* When a probe may start; INT64_MIN when closed, USEC_NEVER while one is under way. */
 usec_t breaker_ready_at(const struct breaker *b);
 
+/*
+ * Each worker takes its share of the pool's rate, by what it owns of the request partitions. The sum over the pool
+ * stays below the rate while they move, because no bucket is handed over:
+ *
+ *  - a share that shrinks shrinks at once, and so does what its bucket holds
+ *  - what a share gains flows only LIMITER_SETTLE after the assignment, into a bucket that had none of it. Whoever had
+ *    it before has stopped by then: who gave it back had done so before it was assigned; who was expelled has heard of
+ *    it by the session's clock of its own, an answered heartbeat later at most; who stood still proves its ownership
+ *    first
+ *  - a process begins with an empty bucket, so restarts add nothing
+ *
+ * The rate is used up to LIMITER_USE of it: the calls' way to the tenant is not equally long, and the tenant's own
+ * bucket may be a tight one.
+ */
+#define LIMITER_SETTLE (1 * USEC_PER_SEC)
+#define LIMITER_USE    0.995
+/* A turn of the loop that comes late may make up for this much time, so that coarse timers cost no rate. */
+#define LIMITER_SLACK (20 * USEC_PER_MSEC)
+
 struct limiter {
-	double rate;  /* tokens per second; 0: no limit */
-	double burst; /* bucket size */
-	double tokens;
-	usec_t at; /* when `tokens` was right */
+	bool unlimited;
+	double rate;   /* tokens per second; 0: no call is allowed */
+	double burst;  /* calls at once */
+	double tokens; /* below zero: owed */
+	usec_t at;     /* when `tokens` was right */
+	double next_rate;
+	double next_burst;
+	usec_t next_at; /* when those hold; USEC_NEVER: there are none */
 };
 
-/* The bucket begins full. `burst` 0: strictly one after the other, at the rate. */
-void limiter_init(struct limiter *l, double rate, double burst, usec_t now);
-/* A new share; tokens already in the bucket stay, up to the new burst. */
-void limiter_set_rate(struct limiter *l, double rate, double burst, usec_t now);
-/* When `n` tokens will be there; `now` or earlier: at once. n above burst counts as burst. */
-usec_t limiter_ready_at(const struct limiter *l, double n, usec_t now);
-/* Takes them; the bucket may go below zero (a call that is owed is made). */
-void limiter_take(struct limiter *l, double n, usec_t now);
+/* Empty, and without a share: nothing is allowed before limiter_share(); with `unlimited` all is, for ever. */
+void limiter_init(struct limiter *l, bool unlimited, usec_t now);
+/* A new assignment gave this share. `burst` below 1: one call after the other, evenly spaced. */
+void limiter_share(struct limiter *l, double rate, double burst, usec_t now);
+/* When the next call may be sent; `now` or earlier: at once. USEC_NEVER: not with this share. */
+usec_t limiter_ready_at(const struct limiter *l, usec_t now);
+/* A call was sent; one that had to be (a login) may leave the bucket below zero. */
+void limiter_take(struct limiter *l, usec_t now);
+/* Calls a second that are allowed now; 0 may also mean without limit. */
+double limiter_rate(const struct limiter *l, usec_t now);
 
 #endif

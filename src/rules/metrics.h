@@ -30,10 +30,12 @@ enum metric {
 	METRIC_RETRY_AFTER_SECONDS,    /* histogram */
 	METRIC_RETRY_LATENESS_SECONDS, /* histogram */
 	METRIC_SPILLS,
-	METRIC_TOKEN_LOGINS,     /* {tenant,result} */
-	METRIC_BREAKER_STATE,    /* {tenant} */
-	METRIC_GATE_CLOSED,      /* {tenant} */
-	METRIC_RATE_LIMIT_SHARE, /* {tenant} */
+	METRIC_TOKEN_LOGINS,      /* {tenant,result} */
+	METRIC_BREAKER_STATE,     /* {tenant} */
+	METRIC_GATE_CLOSED,       /* {tenant} */
+	METRIC_RATE_LIMIT_SHARE,  /* {tenant} */
+	METRIC_GATE_PACE,         /* {tenant} */
+	METRIC_CONCURRENCY_LIMIT, /* {tenant} */
 	METRIC_UNKNOWN_SESSION_STATUS,
 	METRIC_OLDEST_INCOMPLETE_SECONDS,
 	METRIC_CONSUMER_LAG, /* {topic,partition} */

@@ -24,11 +24,13 @@ struct roster_session {
 
 struct roster {
 	struct heap ready;
+	struct heap ages;   /* the same entries by arrival */
 	struct heap expiry; /* all that wait, by deadline */
 	void *sessions;     /* tsearch(3) tree, by id */
 	size_t session_count;
 	size_t running;
 	uint64_t arrivals;
+	uint64_t turns; /* taken so far */
 };
 
 /* The order of the turns fits into one key: lane, then priority, then deadline up to the year 10889. */
@@ -49,6 +51,16 @@ static int64_t turn_key(const struct roster_entry *e)
 {
 	return clamp(e->lane, LANE_BITS) << (PRIORITY_BITS + DEADLINE_BITS) |
 	       clamp(e->priority, PRIORITY_BITS) << DEADLINE_BITS | clamp(e->deadline_ms, DEADLINE_BITS);
+}
+
+int64_t roster_urgency(const struct roster_entry *entry)
+{
+	return turn_key(entry) >> DEADLINE_BITS;
+}
+
+static struct roster_entry *by_age(struct heap_link *link)
+{
+	return link ? CONTAINER_OF(link, struct roster_entry, age) : NULL;
 }
 
 static struct roster_entry *by_turn(struct heap_link *link)
@@ -85,6 +97,7 @@ struct roster *roster_free(struct roster *roster)
 		return NULL;
 	tdestroy(roster->sessions, free_session);
 	heap_fini(&roster->ready);
+	heap_fini(&roster->ages);
 	heap_fini(&roster->expiry);
 	free(roster);
 	return NULL;
@@ -99,7 +112,8 @@ static struct roster_session *find_session(struct roster *roster, const char *id
 
 static struct roster_session *new_session(struct roster *roster, const char *id)
 {
-	if (heap_reserve(&roster->ready, roster->session_count + 1) < 0)
+	if (heap_reserve(&roster->ready, roster->session_count + 1) < 0 ||
+	    heap_reserve(&roster->ages, roster->session_count + 1) < 0)
 		return NULL;
 	const size_t size = strlen(id) + 1;
 	struct roster_session *s = malloc(sizeof(*s) + size);
@@ -124,11 +138,19 @@ static void end_session(struct roster *roster, struct roster_session *s)
 
 static void put_in_front(struct roster *roster, struct roster_session *s, struct roster_entry *entry)
 {
-	const int r = heap_push(&roster->ready, &entry->turn, turn_key(entry), entry->arrival);
+	int r = heap_push(&roster->ready, &entry->turn, turn_key(entry), entry->arrival);
 	assert(r == 0); /* there is room for one of every session */
+	r = heap_push(&roster->ages, &entry->age, 0, entry->arrival);
+	assert(r == 0);
 	(void)r;
 	entry->place = ROSTER_READY;
 	s->front = entry;
+}
+
+static void take_from_front(struct roster *roster, struct roster_entry *entry)
+{
+	heap_remove(&roster->ready, &entry->turn);
+	heap_remove(&roster->ages, &entry->age);
 }
 
 static int put_behind(struct roster_session *s, struct roster_entry *entry)
@@ -160,7 +182,7 @@ static int enter_session(struct roster *roster, struct roster_session *s, struct
 	/* It came later, so it passes only one that is less urgent. */
 	if (front->place == ROSTER_RUNNING || turn_key(entry) >= turn_key(front))
 		return put_behind(s, entry);
-	heap_remove(&roster->ready, &front->turn);
+	take_from_front(roster, front);
 	if (put_behind(s, front) < 0) {
 		put_in_front(roster, s, front);
 		return -ENOMEM;
@@ -188,11 +210,25 @@ int roster_add(struct roster *roster, struct roster_entry *entry)
 	return 0;
 }
 
+static struct roster_entry *next_of(const struct roster *roster)
+{
+	const bool is_turn_of_oldest = roster->turns % ROSTER_OLDEST_TURN == ROSTER_OLDEST_TURN - 1;
+	return is_turn_of_oldest ? by_age(heap_top(&roster->ages)) : by_turn(heap_top(&roster->ready));
+}
+
+int64_t roster_next_urgency(const struct roster *roster)
+{
+	const struct roster_entry *next = next_of(roster);
+	return next ? roster_urgency(next) : INT64_MAX;
+}
+
 struct roster_entry *roster_take(struct roster *roster)
 {
-	struct roster_entry *entry = by_turn(heap_pop(&roster->ready));
+	struct roster_entry *entry = next_of(roster);
 	if (!entry)
 		return NULL;
+	roster->turns++;
+	take_from_front(roster, entry);
 	assert(entry->session->front == entry);
 	heap_remove(&roster->expiry, &entry->expiry);
 	entry->place = ROSTER_RUNNING;
@@ -219,7 +255,7 @@ void roster_remove(struct roster *roster, struct roster_entry *entry)
 	assert(entry->place == ROSTER_READY || entry->place == ROSTER_BEHIND);
 	heap_remove(&roster->expiry, &entry->expiry);
 	if (entry->place == ROSTER_READY) {
-		heap_remove(&roster->ready, &entry->turn);
+		take_from_front(roster, entry);
 		move_up(roster, entry->session);
 	} else {
 		heap_remove(&entry->session->behind, &entry->turn);

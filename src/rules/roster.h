@@ -6,6 +6,9 @@
  *                   │                     v                                         │
  *                   └── unlocked ── behind its session  <───── roster_release ──────┘
  *
+ * Every ROSTER_OLDEST_TURN-th turn is the one's that has waited longest, of whatever class: the most urgent ones,
+ * however many, leave the others a small share, and nobody waits for ever.
+ *
  * One roster per tenant. A session is locked from roster_take() to roster_release() of the entry that took it, whatever
  * happens to partitions meanwhile: a lock is released by the end of the running attempt only. Entries behind a locked
  * session come back in their own order. Intrusive; entries and their strings are the owner's. Pure, one thread.
@@ -22,6 +25,8 @@
 #include "handoff/contract.h"
 #include "handoff/macros.h"
 
+#define ROSTER_OLDEST_TURN 16
+
 struct roster;
 struct roster_session;
 
@@ -32,6 +37,7 @@ struct roster_entry {
 	int64_t deadline_ms;
 	/* the roster's own, all zero before the first roster_add(): */
 	struct heap_link turn;
+	struct heap_link age;
 	struct heap_link expiry;
 	struct roster_session *session;
 	uint64_t arrival;
@@ -46,6 +52,9 @@ struct roster *roster_free(struct roster *roster);
 int roster_add(struct roster *roster, struct roster_entry *entry) MUST_CHECK;
 /* The next one whose session is free, now running and holding its session's lock; NULL when there is none. */
 struct roster_entry *roster_take(struct roster *roster);
+/* The class (lane and priority, the smaller the sooner) of the one that roster_take() would give; INT64_MAX: nobody. */
+int64_t roster_next_urgency(const struct roster *roster);
+int64_t roster_urgency(const struct roster_entry *entry);
 /* Its attempt is over: unlocks the session. The entry is ROSTER_OUT then and may be added again. */
 void roster_release(struct roster *roster, struct roster_entry *entry);
 /* A waiting entry leaves without having run (expired, cancelled, revoked). */

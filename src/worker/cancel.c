@@ -23,8 +23,8 @@ static bool matches(const struct job *cancel, const struct job *job)
 /* Told, and it goes on here: only the memory of this worker knows yet that it was. */
 static bool goes_on(const struct job *job)
 {
-	return job->handoff.history.progress.cancel_asked &&
-	       (job->place == JOB_RUNNING || job->place == JOB_HELD || job->place == JOB_WAITING);
+	return job->handoff.history.progress.cancel_asked && (job->place == JOB_RUNNING || job->place == JOB_IN_LINE ||
+							      job->place == JOB_HELD || job->place == JOB_WAITING);
 }
 
 struct told {

@@ -8,8 +8,6 @@
 #include "worker/cognigy.h"
 #include "worker/worker.h"
 
-#define CALLS_PER_HANDOFF 3
-
 static void carry_out(struct job *job, struct handoff_order order);
 
 static struct handoff_order feed(struct job *job, const struct handoff_event *event)
@@ -25,7 +23,8 @@ static void leave_tenant(struct job *job)
 	struct tenant *t = job->tenant;
 	if (job->place == JOB_HELD)
 		heap_remove(&t->held, &job->held);
-	if (job->place == JOB_RUNNING || job->place == JOB_HELD)
+	line_remove(&t->line, &job->line);
+	if (job->place == JOB_RUNNING || job->place == JOB_HELD || job->place == JOB_IN_LINE)
 		roster_release(t->roster, &job->turn);
 	else if (job->place == JOB_WAITING)
 		roster_remove(t->roster, &job->turn);
@@ -159,6 +158,8 @@ static bool start_call(struct job *job, enum stage stage)
 	if (w->unproven || !call.authorization || !tenant_may_call(job->tenant, w->now.mono))
 		return false;
 	job->call = cognigy_start(job->tenant->http, job->tenant->settings, &call, &job->body, on_reply, job);
+	if (job->call)
+		tenant_called(job->tenant, w->now.mono);
 	job->calling = stage;
 	job->call_ends_at_ms = w->now.unix_ms + cognigy_timeout(job->tenant->settings, &call) / USEC_PER_MSEC + 1;
 	job->place = JOB_RUNNING;
@@ -172,10 +173,40 @@ static bool is_leaving(const struct job *job)
 	return w->leaving != LEAVING_NOT || !job->partition || (w->stopping && w->now.mono >= w->stop_calls_by);
 }
 
-static void hold(struct job *job)
+void dispatch_hold(struct job *job)
 {
 	const struct handoff_event event = { .kind = HANDOFF_HELD };
+	if (job->place == JOB_IN_LINE) {
+		line_remove(&job->tenant->line, &job->line);
+		job->place = JOB_RUNNING;
+	}
 	carry_out(job, feed(job, &event));
+}
+
+void dispatch_send(struct job *job)
+{
+	line_remove(&job->tenant->line, &job->line);
+	job->place = JOB_RUNNING;
+	if (is_leaving(job) || !start_call(job, job->calling))
+		dispatch_hold(job);
+}
+
+/* Waits for room, behind whoever is more urgent. False: it need not, or nothing may be called at all. */
+static bool stand_in_line(struct job *job, enum stage stage)
+{
+	struct tenant *t = job->tenant;
+	const struct worker *w = job->worker;
+	const usec_t now = w->now.mono;
+	const int64_t urgency = roster_urgency(&job->turn);
+	const bool is_first = line_lets_pass(&t->line, urgency, stage, now) &&
+			      (stage == STAGE_FETCH || urgency <= roster_next_urgency(t->roster));
+	if (w->unproven || !tenant_may_call(t, now) || (is_first && tenant_room_at(t, now) <= now))
+		return false;
+	if (line_add(&t->line, &job->line, urgency, stage, job->handoff.history.deadline_ms, now) < 0)
+		return false;
+	job->calling = stage;
+	job->place = JOB_IN_LINE;
+	return true;
 }
 
 static void end_unmergeable(struct job *job, int error)
@@ -203,8 +234,8 @@ static void call_ordered(struct job *job, struct handoff_order order, const stru
 	int error;
 	if (!write_body(job, &order, reply, &error))
 		end_unmergeable(job, error);
-	else if (is_leaving(job) || !start_call(job, stages[order.kind]))
-		hold(job);
+	else if (is_leaving(job) || (!stand_in_line(job, stages[order.kind]) && !start_call(job, stages[order.kind])))
+		dispatch_hold(job);
 }
 
 static void wait_again(struct job *job)
@@ -288,77 +319,11 @@ static void on_reply(void *arg, const struct http_reply *http)
 	carry_out_reply(job, feed(job, &event), &reply);
 }
 
-/* ---- turns ---- */
-
-static void start(struct job *job)
+void dispatch_begin(struct job *job)
 {
 	const struct handoff_event event = { .kind = HANDOFF_START };
+	job->place = JOB_RUNNING;
 	carry_out(job, feed(job, &event));
-}
-
-/* The next to run: first those that have already changed their session. NULL: nobody. */
-static struct job *next_job(struct worker *w, struct tenant *t)
-{
-	struct heap_link *held = heap_pop(&t->held);
-	if (held)
-		return CONTAINER_OF(held, struct job, held);
-	struct roster_entry *entry = roster_take(t->roster);
-	if (!entry)
-		return NULL;
-	limiter_take(&t->limiter, CALLS_PER_HANDOFF, w->now.mono);
-	return CONTAINER_OF(entry, struct job, turn);
-}
-
-static void start_tenant(struct worker *w, struct tenant *t)
-{
-	/* A job that cannot be started after all waits again: no more rounds than there are jobs. */
-	for (size_t n = roster_waiting(t->roster) + t->held.count; n > 0 && tenant_may_start(t, w->now.mono); n--) {
-		struct job *job = next_job(w, t);
-		if (!job)
-			return;
-		const size_t open = http_in_flight(t->http);
-		job->place = JOB_RUNNING;
-		gate_started(&t->gate, w->now.mono);
-		breaker_started(&t->breaker, w->now.mono);
-		start(job);
-		if (http_in_flight(t->http) == open) /* a probe that made no call decides nothing */
-			breaker_undecided(&t->breaker, w->now.mono);
-	}
-}
-
-static bool may_start(const struct worker *w)
-{
-	return w->leaving == LEAVING_NOT && !w->stopping && !w->unproven && w->topics_fit;
-}
-
-void dispatch_start_ready(struct worker *w)
-{
-	for (size_t i = 0; i < w->tenant_count && may_start(w); i++)
-		start_tenant(w, &w->tenants[i]);
-}
-
-static usec_t sooner(usec_t a, usec_t b)
-{
-	return a < b ? a : b;
-}
-
-usec_t dispatch_wait(const struct worker *w)
-{
-	usec_t next = USEC_NEVER;
-	if (w->leaving != LEAVING_NOT)
-		return USEC_NEVER; /* a deadline that passes now is the next owner's matter */
-	for (size_t i = 0; i < w->tenant_count; i++) {
-		const struct tenant *t = &w->tenants[i];
-		const bool wants = roster_waiting(t->roster) > 0 || heap_top(&t->held);
-		if (wants && may_start(w) && tenant_ready_at(t, w->now.mono) > w->now.mono)
-			next = sooner(next, tenant_ready_at(t, w->now.mono));
-		next = sooner(next, clock_mono_at(&w->now, roster_next_deadline(t->roster)));
-		if (heap_top(&t->held))
-			next = sooner(next, clock_mono_at(&w->now, heap_top(&t->held)->key));
-	}
-	if (next == USEC_NEVER)
-		return USEC_NEVER;
-	return next > w->now.mono ? next - w->now.mono : 0;
 }
 
 /* ---- giving up ---- */
@@ -377,8 +342,15 @@ static void abandon(struct job *job)
 bool dispatch_end(struct job *job, const struct handoff_event *event)
 {
 	const struct handoff_order order = feed(job, event);
-	if (order.kind != ORDER_FINISH)
-		return false;
+	if (order.kind != ORDER_FINISH) {
+		/* In line no call is open: a cancel ends it as it does whatever waits, unless a trigger may have run.
+		 */
+		const bool ends = job->place == JOB_IN_LINE && event->kind == HANDOFF_CANCEL &&
+				  job->handoff.history.resume != RESUME_VERIFY;
+		if (ends)
+			dispatch_hold(job);
+		return ends;
+	}
 	if (job->place == JOB_PARKED) {
 		parking_remove(&job->partition->parking, &job->parked);
 		job->place = JOB_NOWHERE;
@@ -392,7 +364,9 @@ void dispatch_abandon(struct worker *w, bool calls)
 	for (size_t i = 0; i < w->partition_count; i++)
 		for (struct job *job = w->partitions[i]->jobs, *next; job; job = next) {
 			next = job->next;
-			if (job->place == JOB_HELD || (calls && job->place == JOB_RUNNING))
+			if (job->place == JOB_IN_LINE && (calls || w->leaving != LEAVING_NOT))
+				dispatch_hold(job);
+			else if (job->place == JOB_HELD || (calls && job->place == JOB_RUNNING))
 				abandon(job);
 		}
 }

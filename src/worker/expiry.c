@@ -64,6 +64,8 @@ void expiry_run(struct worker *w)
 		const int64_t until = closed_until_ms(w, t);
 		for (struct roster_entry *e = roster_expired(t->roster, until); e; e = roster_expired(t->roster, until))
 			expire(w, CONTAINER_OF(e, struct job, turn));
+		for (struct line_entry *e = line_expired(&t->line, until); e; e = line_expired(&t->line, until))
+			expire(w, CONTAINER_OF(e, struct job, line));
 		while (heap_top(&t->held) && heap_top(&t->held)->key <= until)
 			expire(w, CONTAINER_OF(heap_top(&t->held), struct job, held));
 		look_at_parked(w, t);

@@ -68,6 +68,9 @@ static void take_tenants(struct worker *w)
 		metric_set(metrics_series(w->metrics, METRIC_BREAKER_STATE, labels), (double)t->breaker.state);
 		metric_set(metrics_series(w->metrics, METRIC_GATE_CLOSED, labels),
 			   gate_is_closed(&t->gate, w->now.mono));
+		metric_set(metrics_series(w->metrics, METRIC_GATE_PACE, labels), t->gate.rate);
+		metric_set(metrics_series(w->metrics, METRIC_CONCURRENCY_LIMIT, labels),
+			   (double)concurrency_limit(&t->concurrency));
 	}
 }
 

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "handoff/record.h"
 #include "rules/handoff.h"
+#include "rules/line.h"
 #include "rules/parking.h"
 #include "rules/request.h"
 #include "rules/roster.h"
@@ -29,6 +30,7 @@ enum job_place {
 	JOB_WAITING,    /* in its tenant's roster */
 	JOB_PARKED,     /* in its partition's parking, until due */
 	JOB_RUNNING,    /* a call is open; its session is locked */
+	JOB_IN_LINE,    /* its next call waits for room in its tenant's line; its session is locked */
 	JOB_LISTENING,  /* a cancel on its way to the retry topic: its record is written, it is not read back yet */
 	JOB_WITNESSING, /* a cancel that an open call was told of; done when that has ended */
 	JOB_HELD        /* before its trigger, because the tenant cannot be called now; its session is locked */
@@ -50,10 +52,11 @@ struct job {
 	struct roster_entry turn;
 	struct parked parked;
 	struct heap_link held; /* by deadline */
-	usec_t due;            /* of a parked one */
+	struct line_entry line;
+	usec_t due; /* of a parked one */
 
 	struct http_call *call;
-	enum stage calling;
+	enum stage calling; /* of the open call, or of the one that waits in line */
 	int64_t call_ends_at_ms;
 	uint64_t token_serial;
 	struct buf body; /* of the open call */

@@ -136,7 +136,7 @@ static const char *state_name(const struct job *job)
 {
 	static const char *const names[] = {
 		[JOB_NOWHERE] = "ending",  [JOB_WAITING] = "waiting", [JOB_PARKED] = "parked",
-		[JOB_RUNNING] = "calling", [JOB_HELD] = "held",
+		[JOB_RUNNING] = "calling", [JOB_HELD] = "held",       [JOB_IN_LINE] = "in line",
 	};
 	return names[job->place];
 }
@@ -241,7 +241,7 @@ static void write_gate(const struct tenant *t, usec_t now, struct buf *out)
 	write_object_begin(out, "gate");
 	write_bool(out, "closed", closed);
 	write_until(out, "opensInSeconds", closed ? gate_ready_at(&t->gate) : now, now);
-	write_rate(out, "startsPerSecond", t->gate.rate);
+	write_rate(out, "callsPerSecond", t->gate.rate);
 	write_object_end(out);
 }
 
@@ -252,7 +252,7 @@ static void write_tenant(const struct worker *w, const struct tenant *t, const s
 	write_text(out, "name", tenant_name(t));
 	write_text(out, "waitsFor", s->cause == WAIT_TURN ? NULL : wait_cause_name(s->cause));
 	write_count(out, "calls", s->running);
-	write_int(out, "maxInFlight", t->settings->max_in_flight);
+	write_int(out, "maxInFlight", concurrency_limit(&t->concurrency));
 	write_count(out, "waiting", s->waiting);
 	write_count(out, "parked", s->parked);
 	write_token(t, now, out);
@@ -260,7 +260,7 @@ static void write_tenant(const struct worker *w, const struct tenant *t, const s
 	write_gate(t, now, out);
 	write_object_begin(out, "rate");
 	write_rate(out, "poolPerSecond", t->settings->requests_per_second);
-	write_rate(out, "sharePerSecond", t->limiter.rate);
+	write_rate(out, "sharePerSecond", limiter_rate(&t->limiter, now));
 	write_object_end(out);
 	write_object_end(out);
 }

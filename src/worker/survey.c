@@ -2,8 +2,6 @@
 
 #include <assert.h>
 
-#define CALLS_PER_HANDOFF 3
-
 static enum wait_cause cause_of(const struct worker *w, const struct tenant *t)
 {
 	const usec_t now = w->now.mono;
@@ -16,9 +14,9 @@ static enum wait_cause cause_of(const struct worker *w, const struct tenant *t)
 		return WAIT_BREAKER;
 	if (gate_ready_at(&t->gate) > now)
 		return WAIT_GATE;
-	if (limiter_ready_at(&t->limiter, CALLS_PER_HANDOFF, now) > now)
+	if (limiter_ready_at(&t->limiter, now) > now)
 		return WAIT_RATE;
-	return http_in_flight(t->http) >= (size_t)t->settings->max_in_flight ? WAIT_SLOTS : WAIT_TURN;
+	return tenant_room_at(t, now) == USEC_NEVER ? WAIT_SLOTS : WAIT_TURN;
 }
 
 const char *wait_cause_name(enum wait_cause cause)
@@ -92,6 +90,7 @@ static void note_job(const struct worker *w, const struct job *job, struct surve
 		s->calls[job->calling]++;
 		t->running++;
 		break;
+	case JOB_IN_LINE:
 	case JOB_HELD:
 		s->in_flight++;
 		s->held++;

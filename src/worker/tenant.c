@@ -6,10 +6,11 @@
 #include "base/log.h"
 #include "rules/retry_after.h"
 
-#define CALLS_PER_HANDOFF 3
-#define GATE_BASE_MS      1000
-#define GATE_MAX_MS       60000
-#define RAMP_BEGIN        2
+#define GATE_BASE_MS 1000
+#define GATE_MAX_MS  60000
+#define RAMP_BEGIN   2
+/* Two calls are still to be made for each that was begun, at most: ten seconds. */
+#define BOOKED_SECONDS 5
 
 static void note_login(const struct tenant *t, const char *result)
 {
@@ -58,6 +59,8 @@ static void on_login(void *arg, bool ok, const struct fault *fault, usec_t now)
 	const enum breaker_state before = t->breaker.state;
 	const struct log_subject subject = { .tenant = tenant_name(t), .partition = -1, .offset = -1 };
 	note_login(t, ok ? "ok" : fault_name(fault->kind));
+	if (!ok && fault->kind == FAULT_RATE_LIMITED)
+		gate_close(&t->gate, now + token_cache_wait(t->token, now), now);
 	judge_login(t, ok, fault, now);
 	if (ok && t->login_said)
 		log_write(LOG_INFO, &subject, "logged in again");
@@ -74,9 +77,11 @@ int tenant_init(struct tenant *t, const struct settings_tenant *settings, struct
 {
 	*t = (struct tenant){ .settings = settings, .metrics = metrics };
 	heap_init(&t->held);
+	line_init(&t->line);
 	gate_init(&t->gate);
 	breaker_init(&t->breaker, (int32_t)settings->breaker_failures, settings->breaker_open_ms * USEC_PER_MSEC);
-	limiter_init(&t->limiter, settings->requests_per_second, (double)settings->burst, now);
+	limiter_init(&t->limiter, settings->requests_per_second <= 0, now);
+	concurrency_init(&t->concurrency, settings->max_in_flight, !settings->adaptive_concurrency);
 	const struct http_options options = {
 		.max_in_flight = (size_t)settings->max_in_flight + 1, /* one more for the login */
 		.max_body_bytes = (size_t)settings->max_body_bytes,
@@ -102,6 +107,23 @@ void tenant_fini(struct tenant *t)
 	t->roster = roster_free(t->roster);
 	t->http = http_free(t->http);
 	heap_fini(&t->held);
+	line_fini(&t->line);
+}
+
+void tenant_run(struct tenant *t, const struct instant *now)
+{
+	http_run(t->http, now->mono);
+	const size_t open = http_in_flight(t->http);
+	token_cache_run(t->token, now);
+	if (http_in_flight(t->http) > open) /* a login counts as any call, but waits for nobody */
+		tenant_called(t, now->mono);
+}
+
+usec_t tenant_wait(const struct tenant *t, usec_t now)
+{
+	const usec_t http = http_wait(t->http, now);
+	const usec_t token = token_cache_wait(t->token, now);
+	return http < token ? http : token;
 }
 
 static bool has_token(const struct tenant *t, usec_t now)
@@ -110,34 +132,62 @@ static bool has_token(const struct tenant *t, usec_t now)
 	return token_cache_header(t->token, now, &serial) != NULL;
 }
 
+static usec_t later(usec_t a, usec_t b)
+{
+	return a > b ? a : b;
+}
+
 bool tenant_may_call(const struct tenant *t, usec_t now)
 {
-	return has_token(t, now) && !gate_is_closed(&t->gate, now) && t->breaker.state != BREAKER_OPEN &&
-	       http_in_flight(t->http) < (size_t)t->settings->max_in_flight;
+	return has_token(t, now) && !gate_is_closed(&t->gate, now) && t->breaker.state != BREAKER_OPEN;
 }
 
-/* May another handoff's first call be open? */
-static bool has_room(const struct tenant *t)
+/* While it recovers from an outage, fewer handoffs may have a call open than calls. */
+static bool is_ramping(const struct tenant *t)
 {
-	return http_in_flight(t->http) < (t->ramp > 0 ? t->ramp : (size_t)t->settings->max_in_flight);
+	return t->ramp > 0 && http_in_flight(t->http) >= t->ramp;
 }
 
-bool tenant_may_start(const struct tenant *t, usec_t now)
+bool tenant_may_begin(const struct tenant *t, usec_t now)
 {
-	return has_token(t, now) && gate_ready_at(&t->gate) <= now && breaker_allows(&t->breaker, now) &&
-	       limiter_ready_at(&t->limiter, CALLS_PER_HANDOFF, now) <= now && has_room(t);
+	return has_token(t, now) && !gate_is_closed(&t->gate, now) && breaker_allows(&t->breaker, now) &&
+	       !is_ramping(t);
+}
+
+bool tenant_is_booked_up(const struct tenant *t, usec_t now)
+{
+	const double limit = limiter_rate(&t->limiter, now);
+	double rate = t->gate.rate;
+	if (!t->limiter.unlimited && (rate <= 0 || limit < rate))
+		rate = limit;
+	const size_t begun = roster_running(t->roster);
+	return rate > 0 && begun > 0 && (double)begun >= rate * BOOKED_SECONDS;
+}
+
+usec_t tenant_room_at(const struct tenant *t, usec_t now)
+{
+	if (http_in_flight(t->http) >= (size_t)concurrency_limit(&t->concurrency))
+		return USEC_NEVER;
+	return later(gate_ready_at(&t->gate), limiter_ready_at(&t->limiter, now));
+}
+
+void tenant_called(struct tenant *t, usec_t now)
+{
+	limiter_take(&t->limiter, now);
+	gate_called(&t->gate, now);
+	concurrency_started(&t->concurrency, (int64_t)http_in_flight(t->http));
 }
 
 usec_t tenant_ready_at(const struct tenant *t, usec_t now)
 {
-	usec_t at = gate_ready_at(&t->gate);
-	const usec_t breaker = breaker_ready_at(&t->breaker);
-	const usec_t limiter = limiter_ready_at(&t->limiter, CALLS_PER_HANDOFF, now);
-	if (!has_token(t, now) || !has_room(t))
+	const usec_t room = tenant_room_at(t, now);
+	if (!has_token(t, now))
 		return USEC_NEVER;
-	if (breaker > at)
-		at = breaker;
-	return limiter > at ? limiter : at;
+	if (line_count(&t->line) > 0)
+		return room;
+	if (is_ramping(t) || (!heap_top(&t->held) && tenant_is_booked_up(t, now)))
+		return USEC_NEVER;
+	return later(room, breaker_ready_at(&t->breaker));
 }
 
 usec_t tenant_closed_until(const struct tenant *t, usec_t now)
@@ -159,7 +209,20 @@ static void hear_rate_limit(struct tenant *t, const struct reply *reply, const s
 	int64_t wait = reply->retry_after_ms;
 	if (wait < 0)
 		wait = back_off_ms(GATE_BASE_MS, GATE_MAX_MS, t->gate.failures + 1, 0);
-	gate_close(&t->gate, now->mono + wait * USEC_PER_MSEC, now->mono, (int32_t)http_in_flight(t->http));
+	gate_close(&t->gate, now->mono + wait * USEC_PER_MSEC, now->mono);
+}
+
+/* What a call's end says of how many may be open. */
+static void hear_load(struct tenant *t, const struct reply *reply)
+{
+	const bool is_overload = reply->http_status == 503 || reply->http_status == 504 ||
+				 (reply->kind == FAULT_AMBIGUOUS && reply->http_status == 0);
+	if (reply->kind == FAULT_NONE)
+		concurrency_succeeded(&t->concurrency);
+	else if (is_overload)
+		concurrency_overloaded(&t->concurrency, (int64_t)http_in_flight(t->http));
+	else
+		concurrency_ended(&t->concurrency);
 }
 
 void tenant_hear(struct tenant *t, const struct reply *reply, const struct tenant_token *token,
@@ -167,6 +230,7 @@ void tenant_hear(struct tenant *t, const struct reply *reply, const struct tenan
 {
 	const enum breaker_state before = t->breaker.state;
 	char why[64];
+	hear_load(t, reply);
 	switch (reply->kind) {
 	case FAULT_DEPENDENCY_DOWN:
 		breaker_failed(&t->breaker, now->mono);

@@ -12,7 +12,9 @@
 #include "base/heap.h"
 #include "doors/http.h"
 #include "doors/settings.h"
+#include "rules/concurrency.h"
 #include "rules/limits.h"
+#include "rules/line.h"
 #include "rules/metrics.h"
 #include "rules/reply.h"
 #include "rules/roster.h"
@@ -23,10 +25,12 @@ struct tenant {
 	struct http *http;
 	struct token_cache *token;
 	struct roster *roster;
-	struct heap held; /* jobs before their trigger, by deadline */
+	struct heap held; /* jobs before their trigger, by deadline, while nothing may be called */
+	struct line line; /* jobs whose next call waits for room */
 	struct gate gate;
 	struct breaker breaker;
 	struct limiter limiter;
+	struct concurrency concurrency;
 	struct metrics *metrics;
 	size_t ramp; /* calls that may be open at once after an outage, one more with each answer; 0: no ramp */
 	bool opened_by_login;  /* the breaker: no call of a handoff has failed */
@@ -45,10 +49,23 @@ static inline const char *tenant_name(const struct tenant *t)
 	return t->settings->name;
 }
 
-/* May a handoff be started now? May a call in the middle of one be made? */
-bool tenant_may_start(const struct tenant *t, usec_t now);
+/* Its connections and its token have their turn. Call once a loop turn. */
+void tenant_run(struct tenant *t, const struct instant *now);
+/* How long the loop may sleep for their sake. */
+usec_t tenant_wait(const struct tenant *t, usec_t now);
+
+/* Is there a token, and neither gate nor breaker in the way of a call in the middle of a handoff? */
 bool tenant_may_call(const struct tenant *t, usec_t now);
-/* The earliest time at which tenant_may_start() can turn true by itself; USEC_NEVER: an event has to come first. */
+/* May another handoff begin, or one that was held go on? With a breaker that is open it is the probe. */
+bool tenant_may_begin(const struct tenant *t, usec_t now);
+/* More handoffs are not begun than their calls could be made within ten seconds at the rate that is allowed: none is
+ * left in the middle for want of tokens. */
+bool tenant_is_booked_up(const struct tenant *t, usec_t now);
+/* When rate and concurrency have room for the next call; USEC_NEVER: an event has to come first. */
+usec_t tenant_room_at(const struct tenant *t, usec_t now);
+/* A call was sent. */
+void tenant_called(struct tenant *t, usec_t now);
+/* The earliest time at which somebody who waits may have his turn; USEC_NEVER: an event has to come first. */
 usec_t tenant_ready_at(const struct tenant *t, usec_t now);
 
 /* Whatever happens, nothing of it is called before this: its gate is closed, or there is no token and no login may be

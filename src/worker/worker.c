@@ -188,9 +188,7 @@ void worker_share_rate(struct worker *w)
 		struct tenant *t = &w->tenants[i];
 		const double rate = t->settings->requests_per_second * share;
 		const char *const labels[] = { tenant_name(t) };
-		/* Without partitions there is nothing to start; a rate of 0 would mean "no limit". */
-		if (own > 0)
-			limiter_set_rate(&t->limiter, rate, (double)t->settings->burst * share, w->now.mono);
+		limiter_share(&t->limiter, rate, (double)t->settings->burst * share, w->now.mono);
 		metric_set(metrics_series(w->metrics, METRIC_RATE_LIMIT_SHARE, labels), rate);
 	}
 }
@@ -216,9 +214,13 @@ static void judge_topics(struct worker *w, const struct kafka_topology_report *r
 	if (w->brokers_down)
 		log_write(LOG_INFO, LOG_NOBODY, "Kafka: the brokers answer again");
 	w->brokers_down = false;
-	w->request_partitions = 0;
+	int64_t partitions = 0;
 	for (size_t i = 0; i < w->settings->kafka.requests.count; i++)
-		w->request_partitions += report->topics[i].partitions;
+		partitions += report->topics[i].partitions;
+	const bool has_grown = w->partition_count > 0 && partitions != w->request_partitions;
+	w->request_partitions = partitions;
+	if (has_grown)
+		worker_share_rate(w);
 	const bool was_fit = w->topics_fit;
 	w->topics_fit = !topics_misfit(w, report, w->topics_trouble, sizeof(w->topics_trouble));
 	if (!w->topics_fit && !w->subscribed)
@@ -399,7 +401,7 @@ static usec_t wait_of(const struct worker *w)
 	if (intake_has_more(w))
 		return 0;
 	wait = sooner(wait, intake_wait(w));
-	wait = sooner(wait, dispatch_wait(w));
+	wait = sooner(wait, turns_wait(w));
 	wait = sooner(wait, spill_wait(w));
 	wait = sooner(wait, outlet_wait(w->outlet, w->now.mono));
 	wait = sooner(wait, admin_wait(w->admin));
@@ -407,19 +409,15 @@ static usec_t wait_of(const struct worker *w)
 		wait = sooner(wait, w->leave_by - w->now.mono);
 	if (w->stopping)
 		wait = sooner(wait, 20 * USEC_PER_MSEC);
-	for (size_t i = 0; i < w->tenant_count; i++) {
-		wait = sooner(wait, http_wait(w->tenants[i].http, w->now.mono));
-		wait = sooner(wait, token_cache_wait(w->tenants[i].token, w->now.mono));
-	}
+	for (size_t i = 0; i < w->tenant_count; i++)
+		wait = sooner(wait, tenant_wait(&w->tenants[i], w->now.mono));
 	return wait;
 }
 
 static void serve_tenants(struct worker *w)
 {
-	for (size_t i = 0; i < w->tenant_count; i++) {
-		http_run(w->tenants[i].http, w->now.mono);
-		token_cache_run(w->tenants[i].token, &w->now);
-	}
+	for (size_t i = 0; i < w->tenant_count; i++)
+		tenant_run(&w->tenants[i], &w->now);
 }
 
 void worker_turn(struct worker *w)
@@ -437,7 +435,7 @@ void worker_turn(struct worker *w)
 	intake_read(w);
 	intake_wake_parked(w);
 	expiry_run(w);
-	dispatch_start_ready(w);
+	turns_run(w);
 	dispatch_report_again(w);
 	cancel_settle(w);
 	outlet_run(w->outlet, w->partitions, w->partition_count, w->now.mono, w->stopping || w->leaving != LEAVING_NOT);

@@ -127,9 +127,16 @@ usec_t intake_wait(const struct worker *w);
 /* Is there something to read now that there is room for? */
 bool intake_has_more(const struct worker *w);
 
-/* dispatch.c */
-void dispatch_start_ready(struct worker *w);
-usec_t dispatch_wait(const struct worker *w);
+/* turns.c: makes the calls that there is room for. */
+void turns_run(struct worker *w);
+usec_t turns_wait(const struct worker *w);
+
+/* dispatch.c: a job that was taken from the roster, or was held, goes on. */
+void dispatch_begin(struct job *job);
+/* The call of a job in line is made now. */
+void dispatch_send(struct job *job);
+/* It cannot be made: the job waits where it loses nothing. */
+void dispatch_hold(struct job *job);
 /* A job that is not in a list ends with an outcome it already carries, or with a retry record. */
 void dispatch_finish(struct worker *w, struct job *job);
 /* Puts a job into its tenant's roster. */

@@ -115,11 +115,11 @@ static void test_deadline_while_held(void **state)
 	request("held", "s", 30000);
 	bring_to(STAGE_UPDATE);
 	struct tenant *t = &world.worker.tenants[0];
-	gate_close(&t->gate, world.now + 10 * USEC_PER_SEC, world.now, 1);
+	gate_close(&t->gate, world.now + 10 * USEC_PER_SEC, world.now);
 	serve(open_call(STAGE_UPDATE));
 	turn(0);
 	assert_int_equal(dispatch_busy(&world.worker), 1);
-	gate_close(&t->gate, world.now + 60 * USEC_PER_SEC, world.now, 1);
+	gate_close(&t->gate, world.now + 60 * USEC_PER_SEC, world.now);
 	turn(0);
 	turn(100 * USEC_PER_MSEC);
 	/* Told as soon as it is certain, and its session is free. */

@@ -129,16 +129,16 @@ static void test_parked_behind_a_gate_that_opens_too_late(void **state)
 	retry("parked", "s-1", 5000, 0); /* deadline: 600 s from now */
 	turn(0);
 	struct tenant *t = &world.worker.tenants[0];
-	gate_close(&t->gate, world.now + 599 * USEC_PER_SEC, world.now, 1);
+	gate_close(&t->gate, world.now + 599 * USEC_PER_SEC, world.now);
 	turn(USEC_PER_SEC);
 	turn(100 * USEC_PER_MSEC);
 	assert_int_equal(world.end_count, 0);
-	gate_close(&t->gate, world.now + 601 * USEC_PER_SEC, world.now, 1);
+	gate_close(&t->gate, world.now + 601 * USEC_PER_SEC, world.now);
 	retry("read", "s-2", 5000, 0);
 	turn(USEC_PER_SEC);
 	turn(100 * USEC_PER_MSEC);
 	assert_string_equal(end_of("outcomes", "parked")->reason, "deadline.unreachable");
-	gate_close(&t->gate, world.now + 700 * USEC_PER_SEC, world.now, 1);
+	gate_close(&t->gate, world.now + 700 * USEC_PER_SEC, world.now);
 	retry("late", "s-3", 5000, 0);
 	turn(0);
 	turn(100 * USEC_PER_MSEC);
@@ -177,7 +177,7 @@ static void test_closed_tenant_makes_way(void **state)
 	(void)state;
 	begin_work();
 	struct tenant *closed = &world.worker.tenants[0];
-	gate_close(&closed->gate, world.now + 30 * USEC_PER_SEC, world.now, 1);
+	gate_close(&closed->gate, world.now + 30 * USEC_PER_SEC, world.now);
 	for (int i = 0; i < 100; i++)
 		request_of("closed", i);
 	request_of("open", 0);
@@ -202,7 +202,7 @@ static void test_closed_tenant_stays_where_it_harms_nobody(void **state)
 {
 	(void)state;
 	begin_work();
-	gate_close(&world.worker.tenants[0].gate, world.now + 30 * USEC_PER_SEC, world.now, 1);
+	gate_close(&world.worker.tenants[0].gate, world.now + 30 * USEC_PER_SEC, world.now);
 	for (int i = 0; i < 50; i++)
 		request_of("closed", i);
 	turns_within(USEC_PER_SEC);

@@ -120,7 +120,7 @@ static void test_waits_for_the_gate(void **state)
 	struct tenant *t = &world.worker.tenants[0];
 	(void)state;
 	begin_work();
-	gate_close(&t->gate, world.now + 7 * USEC_PER_SEC, world.now, 1);
+	gate_close(&t->gate, world.now + 7 * USEC_PER_SEC, world.now);
 	request("h", "s", 60000);
 	turn(USEC_PER_SEC);
 	assert_int_equal(count("work.waits.gate"), 1);
@@ -151,13 +151,12 @@ static void test_waits_for_rate_and_slots(void **state)
 	struct tenant *t = &world.worker.tenants[0];
 	(void)state;
 	begin_work();
-	limiter_set_rate(&t->limiter, 1, 1, world.now);
-	limiter_take(&t->limiter, 30, world.now);
+	limiter_init(&t->limiter, false, world.now);
 	request("h", "s", 60000);
 	turn(0);
 	assert_int_equal(count("work.waits.rate"), 1);
-	limiter_set_rate(&t->limiter, 0, 0, world.now);
-	world.tenant.max_in_flight = 1;
+	limiter_init(&t->limiter, true, world.now);
+	concurrency_init(&t->concurrency, 1, true);
 	turn(0);
 	request("other", "s2", 60000);
 	turn(0);

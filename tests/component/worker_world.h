@@ -151,6 +151,7 @@ static inline int set_up(void **state)
 						 .marker_variable = "handoffdId",
 						 .retrigger_keyed = true,
 						 .max_in_flight = 256,
+						 .adaptive_concurrency = false,
 						 .breaker_failures = 5,
 						 .breaker_open_ms = 5000 };
 	world.settings = (struct settings){

@@ -186,6 +186,8 @@ static const struct {
 	{ METRIC_BREAKER_STATE, "handoffd_breaker_state", "gauge", { "tenant" } },
 	{ METRIC_GATE_CLOSED, "handoffd_gate_closed", "gauge", { "tenant" } },
 	{ METRIC_RATE_LIMIT_SHARE, "handoffd_rate_limit_share", "gauge", { "tenant" } },
+	{ METRIC_GATE_PACE, "handoffd_gate_pace", "gauge", { "tenant" } },
+	{ METRIC_CONCURRENCY_LIMIT, "handoffd_concurrency_limit", "gauge", { "tenant" } },
 	{ METRIC_UNKNOWN_SESSION_STATUS, "handoffd_unknown_session_status_total", "counter", { NULL } },
 	{ METRIC_OLDEST_INCOMPLETE_SECONDS, "handoffd_oldest_incomplete_seconds", "gauge", { NULL } },
 	{ METRIC_CONSUMER_LAG, "handoffd_consumer_lag", "gauge", { "topic", "partition" } },

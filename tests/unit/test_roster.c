@@ -67,6 +67,33 @@ static void test_order(void **state)
 	}
 }
 
+/* However many urgent ones come, one turn of ROSTER_OLDEST_TURN is for who has waited longest. */
+static void test_nobody_waits_for_ever(void **state)
+{
+	enum { LIVE = 200, BULK = 10 };
+	struct roster *r = roster_new();
+	struct roster_entry live[LIVE], bulk[BULK];
+	char names[LIVE + BULK][8];
+	int served = 0;
+	(void)state;
+	for (int i = 0; i < LIVE + BULK; i++)
+		snprintf(names[i], sizeof(names[i]), "s%d", i);
+	for (int i = 0; i < BULK; i++)
+		add(r, &bulk[i], names[i], 1, PRIORITY_LOW, i);
+	for (int i = 0; i < LIVE; i++) { /* always one more than can be taken */
+		add(r, &live[i], names[BULK + i], 0, PRIORITY_HIGH, 0);
+		if (i == 0)
+			continue;
+		struct roster_entry *e = roster_take(r);
+		if (e->lane == 1) {
+			assert_ptr_equal(e, &bulk[served]);
+			served++;
+		}
+	}
+	assert_int_equal(served, BULK);
+	roster_free(r);
+}
+
 static void test_equals_in_order_of_arrival(void **state)
 {
 	(void)state;
@@ -264,12 +291,26 @@ static bool model_before(const struct person *a, const struct person *b)
 	return a->arrival < b->arrival;
 }
 
-static struct person *model_next(void)
+static struct person *model_first_of(int session)
 {
-	struct person *best = NULL;
+	struct person *first = NULL;
 	for (size_t i = 0; i < ENTRIES; i++) {
 		struct person *p = &people[i];
-		if (waits(p) && (!best || model_before(p, best)) && !session_runs(p->session))
+		if (p->session == session && waits(p) && (!first || model_before(p, first)))
+			first = p;
+	}
+	return first;
+}
+
+static uint64_t model_turns;
+
+static struct person *model_next(void)
+{
+	const bool is_turn_of_oldest = model_turns % ROSTER_OLDEST_TURN == ROSTER_OLDEST_TURN - 1;
+	struct person *best = NULL;
+	for (int session = 0; session < SESSIONS; session++) {
+		struct person *p = session_runs(session) ? NULL : model_first_of(session);
+		if (p && (!best || (is_turn_of_oldest ? p->arrival < best->arrival : model_before(p, best))))
 			best = p;
 	}
 	return best;
@@ -304,10 +345,12 @@ static void random_step(struct dice *dice, struct roster *r, uint64_t n)
 	/* What frees a place must never need memory. */
 	if (dice_chance(dice, 40)) {
 		struct person *next = model_next();
+		assert_int_equal(roster_next_urgency(r), next ? roster_urgency(&next->entry) : INT64_MAX);
 		torture_after(0);
 		struct roster_entry *taken = roster_take(r);
 		assert_false(torture_end());
 		assert_ptr_equal(taken, next ? &next->entry : NULL);
+		model_turns += taken != NULL;
 	} else if (p->entry.place == ROSTER_OUT) {
 		random_add(dice, r, p, n);
 	} else if (p->entry.place == ROSTER_RUNNING) {
@@ -371,6 +414,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_nobody_waits_for_ever),
 		cmocka_unit_test(test_equals_in_order_of_arrival),
 		cmocka_unit_test(test_a_locked_session_waits_and_others_pass),
 		cmocka_unit_test(test_removal_in_each_place),
