@@ -104,12 +104,24 @@ static size_t body_size(const struct extent *extent)
 	return extent->run_bytes <= extent->bit_bytes ? extent->run_bytes : extent->bit_bytes;
 }
 
-size_t done_map_size(const struct offsets *o)
+/* A done mark in the middle of an open run takes a number for itself and one for the rest of the run. */
+#define BYTES_PER_MARK 4
+static_assert(DONE_MAP_SPAN_MAX < 1 << 21, "no run is longer than three bytes can say");
+
+bool done_map_fits(const struct offsets *o, int64_t end)
 {
-	const struct extent extent = measure(o);
-	if (extent.end == offsets_base(o))
-		return 0;
-	return MAGIC_SIZE + (HEADER_SIZE + body_size(&extent) + 2) / 3 * 4;
+	const int64_t base = offsets_base(o), limit = offsets_limit(o);
+	const size_t marks = offsets_open_count(o) + 1;
+	bool done;
+	if (offsets_open_count(o) == 0 || (end > limit ? end : limit) - base <= DONE_MAP_SPAN_ALWAYS)
+		return true;
+	/* A bitmap is out of the question. */
+	size_t bytes = 1 + (end > limit ? leb128_size((uint64_t)(end - limit)) : 0);
+	for (int64_t at = base, next; at < limit && bytes + marks * BYTES_PER_MARK <= BODY_MAX; at = next) {
+		next = offsets_run(o, at, &done);
+		bytes += leb128_size((uint64_t)(next - at));
+	}
+	return bytes + marks * BYTES_PER_MARK <= BODY_MAX;
 }
 
 static void put_runs(uint8_t *body, const struct offsets *o, int64_t to)

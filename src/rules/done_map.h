@@ -11,6 +11,7 @@
 #ifndef HANDOFF_DONE_MAP_H
 #define HANDOFF_DONE_MAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,7 +21,7 @@
 #include "rules/offsets.h"
 
 #define DONE_MAP_MAX 4096
-/* A span up to this fits whatever its pattern: with a window no larger, done_map_size() need not be asked. */
+/* A span up to this fits whatever its pattern. */
 #define DONE_MAP_SPAN_ALWAYS 24408
 /* The widest span that a worker keeps, so the widest that a reader of its maps has to believe. */
 #define DONE_MAP_SPAN_MAX ((size_t)1 << 20)
@@ -28,9 +29,10 @@
 /* Appends the map of what is done above offsets_base(o); nothing at all when nothing is. 0, or -E2BIG when it would
  * pass DONE_MAP_MAX (nothing appended), or -ENOMEM. */
 int done_map_write(struct buf *out, const char *topic, int32_t partition, const struct offsets *o) MUST_CHECK;
-/* The length done_map_write() would append, without its limit: intake rests before this reaches DONE_MAP_MAX.
- * Costs a walk over the runs, until they take more room than the bitmap. */
-size_t done_map_size(const struct offsets *o);
+/* Will the map fit with everything read up to `end` (exclusive), whichever of the open offsets are done by then? Up to
+ * offsets_limit(o) what is done is known, from there on all but the last may be. Intake rests before the answer is no.
+ * Costs nothing up to a span of DONE_MAP_SPAN_ALWAYS, then a walk over the runs. */
+bool done_map_fits(const struct offsets *o, int64_t end);
 /* Preloads `o`, which is fresh and begins at the committed offset. 0; -ENOENT when `text` is empty; -EINVAL with
  * nothing changed when it must be ignored; -ENOMEM with nothing changed. */
 int done_map_read(struct span text, const char *topic, int32_t partition, struct offsets *o) MUST_CHECK;

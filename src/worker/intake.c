@@ -184,6 +184,8 @@ static bool open_and_take(struct worker *w, struct partition *p, struct record *
 	p->ahead = record;
 	if (p->was_reset && !settle_reset(w, p, record->offset))
 		return false;
+	if (record->offset > offsets_next(p->offsets) && !partition_may_reach(p, record->offset + 1))
+		return false; /* with what it jumps over a commit could not tell any more what is done */
 	const int64_t base = offsets_base(p->offsets);
 	const int r = offsets_open(p->offsets, record->offset);
 	p->dirty = p->dirty || offsets_base(p->offsets) != base;
@@ -207,7 +209,7 @@ static void reach(struct worker *w, struct partition *p, int64_t end)
 		return; /* the first record of what is there now settles it */
 	const int64_t base = offsets_base(p->offsets);
 	/* What cannot be marked as done yet is told of again by the next record, or is read again after a restart. */
-	if (offsets_reach(p->offsets, end) == 0)
+	if (partition_may_reach(p, end) && offsets_reach(p->offsets, end) == 0)
 		p->dirty = p->dirty || offsets_base(p->offsets) != base;
 }
 

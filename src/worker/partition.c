@@ -5,11 +5,6 @@
 
 #include "rules/done_map.h"
 
-/* A bitmap over this many offsets always fits into DONE_MAP_MAX bytes of base64. */
-#define SPAN_THAT_ALWAYS_FITS 24000
-/* What one more done mark in the middle of an open run can add to the run lengths, as text. */
-#define TEXT_PER_OPEN 8
-
 struct partition *partition_new(const char *topic, int32_t number, int64_t start, const char *metadata, size_t window)
 {
 	struct partition *p = calloc(1, sizeof(*p));
@@ -59,11 +54,15 @@ void partition_drop(struct partition *p, struct job *job)
 	p->job_count--;
 }
 
+bool partition_may_reach(const struct partition *p, int64_t end)
+{
+	const int64_t base = offsets_base(p->offsets);
+	const bool is_wide = offsets_open_count(p->offsets) > 0 && end - base > (int64_t)PARTITION_SPAN_MAX;
+	return !is_wide && done_map_fits(p->offsets, end);
+}
+
 bool partition_has_room(const struct partition *p, size_t window)
 {
-	const size_t open = offsets_open_count(p->offsets);
-	const int64_t span = offsets_limit(p->offsets) - offsets_base(p->offsets);
-	if (p->job_count >= window || (open > 0 && span >= (int64_t)PARTITION_SPAN_MAX))
-		return false;
-	return span < SPAN_THAT_ALWAYS_FITS || done_map_size(p->offsets) + (open + 1) * TEXT_PER_OPEN < DONE_MAP_MAX;
+	return p->job_count < window &&
+	       partition_may_reach(p, p->ahead ? p->ahead->offset + 1 : offsets_next(p->offsets) + 1);
 }

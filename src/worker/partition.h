@@ -50,7 +50,10 @@ struct partition *partition_free(struct partition *p);
 void partition_adopt(struct partition *p, struct job *job);
 void partition_drop(struct partition *p, struct job *job);
 
-/* May another record be read? Bounded so that the done map always fits into a commit's metadata. */
+/* May another record be read, or what is `ahead` be opened? Bounded so that the done map always fits into a commit's
+ * metadata. */
 bool partition_has_room(const struct partition *p, size_t window);
+/* The same for everything up to offset `end` (exclusive), without a record. */
+bool partition_may_reach(const struct partition *p, int64_t end);
 
 #endif
