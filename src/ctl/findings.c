@@ -60,6 +60,13 @@ void findings_print(const struct findings *findings, bool colour, FILE *out)
 		fprintf(out, "and %zu more\n", findings_broken(findings) - findings->named_count);
 }
 
+void findings_print_line(const struct findings *findings, FILE *out)
+{
+	for (size_t v = 0; v < VERDICT_COUNT; v++)
+		fprintf(out, "%s%s %zu", v > 0 ? ", " : "", verdict_name((enum verdict)v), findings->counts[v]);
+	fprintf(out, "\n");
+}
+
 static void write_finding(const struct finding *f, struct buf *json)
 {
 	char origin[320];

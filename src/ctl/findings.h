@@ -40,6 +40,8 @@ size_t findings_broken(const struct findings *findings);
 
 /* A line for each verdict, then one for each record named. */
 void findings_print(const struct findings *findings, bool colour, FILE *out);
+/* How many there are of each verdict, in one line. */
+void findings_print_line(const struct findings *findings, FILE *out);
 /* The same as the members "records", "counts", "findings" and "leftOut" of an object. */
 void findings_write(const struct findings *findings, struct buf *json);
 

@@ -29,6 +29,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "ctl/commands.h"
@@ -45,11 +46,13 @@
 /* A frozen worker's transaction stands in the way until transaction.timeout.ms (20 s) has passed. */
 #define STILL_TIMEOUT (60 * USEC_PER_SEC)
 #define ID_TIMEOUT    (3 * USEC_PER_SEC)
+#define WATCH_SECONDS 5
 #define JSON_MAX      ((size_t)1 << 20)
 
 struct verify {
 	struct connection connection;
 	const char *group;
+	bool watch;
 	const char **topics; /* requests, the retry topic, outcomes */
 	size_t topic_count;
 	struct kafka_group *offsets;
@@ -64,6 +67,8 @@ static const struct option OPTIONS[] = {
 	CONNECTION_OPTIONS,
 	{ "group", "GROUP", "the workers' consumer group (default: kafka.group)", offsetof(struct verify, group),
 	  OPTION_TEXT, 'g', NULL },
+	{ "watch", NULL, "look again every 5 s until nothing is pending, or something is lost or doubled",
+	  offsetof(struct verify, watch), OPTION_FLAG, '\0', NULL },
 };
 
 /* --- looking: the group first, then the topics --- */
@@ -216,15 +221,10 @@ static int tell(const struct verify *v)
 	return findings_broken(&v->findings) > 0 ? EXIT_UNCLEAN : EXIT_CLEAN;
 }
 
-static int run(void *self, int count, char **words)
+static int look_once(struct verify *v)
 {
-	struct verify *v = self;
-	(void)count;
-	(void)words;
-	if (!v->group)
-		v->group = v->connection.settings.kafka.group;
-	progress_bar_init(&v->bar, v->connection.json, "offsets read");
 	int code = look(v);
+	progress_bar_init(&v->bar, v->connection.json, "offsets read");
 	if (code == EXIT_CLEAN)
 		code = open_evidence(v);
 	if (code == EXIT_CLEAN)
@@ -235,17 +235,56 @@ static int run(void *self, int count, char **words)
 		return code;
 	judge(v);
 	name_all(v);
-	return tell(v);
+	return EXIT_CLEAN;
+}
+
+static void forget(struct verify *v)
+{
+	findings_fini(&v->findings);
+	evidence_fini(&v->evidence);
+	v->reader = kafka_reader_free(v->reader);
+	v->offsets = kafka_group_free(v->offsets);
+	free(v->topics);
+	v->topics = NULL;
+	v->topic_count = 0;
+}
+
+/* Is there nothing left to wait for? What is overdue may be done in the end; what is lost or doubled stays so. */
+static bool is_settled(const struct findings *f)
+{
+	return f->counts[VERDICT_PENDING] + f->counts[VERDICT_OVERDUE] == 0 ||
+	       findings_broken(f) > f->counts[VERDICT_OVERDUE];
+}
+
+static void tell_between(const struct verify *v)
+{
+	if (v->connection.json)
+		print_json(v);
+	else
+		findings_print_line(&v->findings, stdout);
+	fflush(stdout);
+}
+
+static int run(void *self, int count, char **words)
+{
+	struct verify *v = self;
+	(void)count;
+	(void)words;
+	if (!v->group)
+		v->group = v->connection.settings.kafka.group;
+	int code = look_once(v);
+	while (code == EXIT_CLEAN && v->watch && !is_settled(&v->findings)) {
+		tell_between(v);
+		forget(v);
+		nanosleep(&(struct timespec){ .tv_sec = WATCH_SECONDS }, NULL);
+		code = look_once(v);
+	}
+	return code == EXIT_CLEAN ? tell(v) : code;
 }
 
 static void close_all(void *self)
 {
-	struct verify *v = self;
-	findings_fini(&v->findings);
-	evidence_fini(&v->evidence);
-	kafka_reader_free(v->reader);
-	kafka_group_free(v->offsets);
-	free(v->topics);
+	forget(self);
 }
 
 const struct command verify_command = {

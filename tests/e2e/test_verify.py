@@ -276,3 +276,20 @@ def test_what_cannot_be_read_is_said(pool):
     done = subprocess.run([binary("handoffctl"), "verify", "-b", "127.0.0.1:1"], capture_output=True, text=True,
                           timeout=60, check=False)
     assert (done.returncode, done.stdout) == (1, "") and "127.0.0.1:1" in done.stderr
+
+
+@pytest.mark.sandbox(script="latency 20ms\n")
+def test_watch_looks_until_nothing_is_pending(pool):
+    pool.request(300)
+    with subprocess.Popen([binary("handoffctl"), "verify", "-c", pool.config, "--watch"], stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, text=True) as watch:
+        try:
+            assert "pending 300" in watch.stdout.readline()
+            w = pool.worker("a")
+            rest = watch.stdout.read()  # to its end
+            assert watch.wait(30) == 0
+        finally:
+            watch.kill()
+    assert dict(line.rsplit(maxsplit=1) for line in rest.splitlines() if line.startswith(("done ", "pending "))
+                and "," not in line) == {"done": "300", "pending": "0"}
+    w.stop_clean()
