@@ -182,7 +182,7 @@ static int run(void *self, int count, char **words)
 	c->now_ms = clock_read().unix_ms;
 	c->limits = connection_limits(&c->connection);
 	c->topic = c->connection.options.requests[0];
-	progress_bar_init(&c->bar, c->connection.json, "offsets read");
+	reading_bar_init(&c->bar, c->connection.json);
 	/* Once before anybody is asked: a mistake is told at once. */
 	code = build(c);
 	batch_fini(&c->batch);

@@ -42,6 +42,7 @@ struct command {
 extern const struct command submit_command;
 extern const struct command follow_command;
 extern const struct command verify_command;
+extern const struct command explain_command;
 extern const struct command replay_command;
 extern const struct command cancel_command;
 

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "ctl/done.h"
 #include "handoff/contract.h"
-#include "rules/done_map.h"
 #include "rules/history.h"
 
 #define NAME_MAX_BYTES 64 /* of a status or reason; what is longer is none of the contract's */
@@ -26,18 +26,6 @@ void evidence_fini(struct evidence *e)
 	*e = (struct evidence){ 0 };
 }
 
-/* As a worker reads it after an assignment: a map that is in doubt is ignored, and what it held is done again. */
-static int read_done(struct evidence_part *part, const struct kafka_group_offset *committed)
-{
-	if (committed->offset < 0)
-		return 0;
-	part->done = offsets_new(committed->offset, DONE_MAP_SPAN_MAX);
-	if (!part->done)
-		return -ENOMEM;
-	const int r = done_map_read(committed->metadata, part->topic, part->partition, part->done);
-	return r == -ENOMEM ? r : 0;
-}
-
 int evidence_add_part(struct evidence *e, enum evidence_kind kind, const struct kafka_reader_part *from,
 		      const struct kafka_group_offset *committed)
 {
@@ -53,9 +41,9 @@ int evidence_add_part(struct evidence *e, enum evidence_kind kind, const struct 
 					.end = from->end,
 					.first_ms = -1 };
 	if (kind == EVIDENCE_OUTCOMES || part->start >= part->end)
-		return read_done(part, committed);
+		return done_read(committed, part->topic, part->partition, &part->done);
 	part->entries = calloc((size_t)(part->end - part->start), sizeof(*part->entries));
-	return part->entries ? read_done(part, committed) : -ENOMEM;
+	return part->entries ? done_read(committed, part->topic, part->partition, &part->done) : -ENOMEM;
 }
 
 static struct evidence_part *find_part(const struct evidence *e, const char *topic, int32_t partition)

@@ -7,7 +7,7 @@
 #define PAGE_MAX ((size_t)1 << 20)
 
 static const struct command *const COMMANDS[] = {
-	&submit_command, &follow_command, &verify_command, &replay_command, &cancel_command,
+	&submit_command, &follow_command, &verify_command, &explain_command, &replay_command, &cancel_command,
 };
 
 static int print_help(void)

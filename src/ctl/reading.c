@@ -1,5 +1,7 @@
 #include "ctl/reading.h"
 
+#include <unistd.h>
+
 #include "base/clock.h"
 #include "ctl/commands.h"
 
@@ -29,6 +31,11 @@ static int complain_of_standstill(const struct kafka_reader *reader)
 					    "again in a minute",
 					    part.topic, (int)part.partition, (long long)part.at, (long long)part.end);
 	return EXIT_FAILED;
+}
+
+void reading_bar_init(struct progress_bar *bar, bool json)
+{
+	progress_bar_init(bar, json || !isatty(STDERR_FILENO), "offsets read");
 }
 
 int reading_run(struct kafka_reader *reader, struct progress_bar *bar, reading_take *take, void *arg)

@@ -7,6 +7,8 @@
 #ifndef HANDOFF_READING_H
 #define HANDOFF_READING_H
 
+#include <stdbool.h>
+
 #include "ctl/progress.h"
 #include "doors/kafka_reader.h"
 #include "handoff/macros.h"
@@ -17,6 +19,9 @@
 
 /* An exit code: EXIT_CLEAN goes on; else that is the end, and it has said why. The record lives for the call. */
 typedef int reading_take(void *arg, const struct record *record);
+
+/* A bar for a terminal; nothing elsewhere: who asks for a result does not want to hear how it was read. */
+void reading_bar_init(struct progress_bar *bar, bool json);
 
 /* EXIT_CLEAN, or the exit code of what went wrong, which was said. */
 int reading_run(struct kafka_reader *reader, struct progress_bar *bar, reading_take *take, void *arg) MUST_CHECK;

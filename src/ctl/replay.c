@@ -305,7 +305,7 @@ static int run(void *self, int words_count, char **words)
 	(void)words_count;
 	(void)words;
 	r->began = clock_read();
-	progress_bar_init(&r->bar, r->connection.json, "offsets read");
+	reading_bar_init(&r->bar, r->connection.json);
 	int code = choose(r);
 	if (code == EXIT_CLEAN)
 		code = look(r);

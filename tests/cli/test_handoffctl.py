@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, Producer
 
 from lib import Tool, Topics, binary, create_topics, delete_records, free_port, libconfig, produce, read_all
 
-COMMANDS = ["submit", "follow", "verify", "replay", "cancel"]
+COMMANDS = ["submit", "follow", "verify", "explain", "replay", "cancel"]
 QUEUE = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
 
 
@@ -77,6 +77,8 @@ def test_each_command_has_its_help(command):
     (["follow", "--status", "done"], 'follow: there is no status "done"; handoffctl(1) lists them under --status'),
     (["follow", "--reason", "done"], 'follow: there is no reason "done"; handoffctl(1) lists them under REASONS'),
     (["submit", "--help=html"], 'submit: --help takes no value but "man", not "html"'),
+    (["explain"], "explain: the handoffId is missing; see handoffctl explain --help"),
+    (["explain", "a", "b"], "explain: takes one handoffId, not 2; see handoffctl explain --help"),
     (["replay", "--reason", "nope"], 'replay: there is no reason "nope"; handoffctl(1) lists them under REASONS'),
     (["replay", "--reason", "session.ended"], "replay: handoffs that ended as session.ended have no dead letter, so there "
                                               "is nothing to replay; send the requests again with handoffctl submit"),
@@ -188,7 +190,7 @@ def test_a_cancel_names_its_tenant(folder):
 
 # --- brokers ----------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("words", [["submit"], ["submit", "--follow"], ["follow"], ["verify"], ["replay"],
+@pytest.mark.parametrize("words", [["submit"], ["submit", "--follow"], ["follow"], ["verify"], ["replay"], ["explain", "h"],
                                    ["cancel", "--session", "s"]])
 def test_an_unreachable_broker_is_named(words):
     broker = f"127.0.0.1:{free_port()}"
