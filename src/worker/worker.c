@@ -395,7 +395,7 @@ static usec_t sooner(usec_t a, usec_t b)
 	return a < b ? a : b;
 }
 
-static usec_t wait_of(const struct worker *w)
+usec_t worker_wait(const struct worker *w)
 {
 	usec_t wait = sooner(LONGEST_SLEEP, w->session_timeout / 4); /* a sleep is no gap */
 	if (intake_has_more(w))
@@ -420,9 +420,8 @@ static void serve_tenants(struct worker *w)
 		tenant_run(&w->tenants[i], &w->now);
 }
 
-void worker_turn(struct worker *w)
+void worker_serve(struct worker *w)
 {
-	loop_once(w->loop, wait_of(w));
 	worker_read_clock(w); /* the one clock read of this turn, but for the replies' own */
 
 	serve_signals(w);
@@ -442,6 +441,12 @@ void worker_turn(struct worker *w)
 	rebalance_continue(w);
 	admin_run(w->admin);
 	sum_up_complaints(w);
+}
+
+void worker_turn(struct worker *w)
+{
+	loop_once(w->loop, worker_wait(w));
+	worker_serve(w);
 }
 
 int worker_run(struct worker *w)

@@ -111,8 +111,10 @@ int worker_init(struct worker *w, const struct settings *settings, struct worker
 		struct fault *fault) MUST_CHECK;
 /* Turns the loop until it is told to stop. The process's exit code. */
 int worker_run(struct worker *w);
-/* One turn. */
+/* One turn: sleep for worker_wait() at most, then serve whatever is there. */
 void worker_turn(struct worker *w);
+usec_t worker_wait(const struct worker *w);
+void worker_serve(struct worker *w);
 void worker_fini(struct worker *w);
 /* Ends the process's life for a reason the operator must see. */
 void worker_fail(struct worker *w, const char *format, ...) PRINTF_LIKE(2, 3);

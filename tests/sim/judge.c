@@ -1,0 +1,160 @@
+/* The verdict, the sources, and what is checked at turns and at the end. */
+#include "sim/judge.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "sim/process.h"
+#include "sim/trace.h"
+#include "sim/world.h"
+
+static char verdict[512];
+static struct source *sources;
+
+void judge_begin(void)
+{
+	verdict[0] = '\0';
+	sources = NULL;
+	judge_begin_calls();
+}
+
+void judge_fail(const char *format, ...)
+{
+	va_list args;
+	if (verdict[0])
+		return;
+	va_start(args, format);
+	vsnprintf(verdict, sizeof(verdict), format, args);
+	va_end(args);
+	trace("judge", "%s", verdict);
+}
+
+bool judge_has_failed(void)
+{
+	return verdict[0] != '\0';
+}
+
+const char *judge_verdict(void)
+{
+	return verdict;
+}
+
+struct source *judge_sources(void)
+{
+	return sources;
+}
+
+struct source *judge_add(struct entry *entry, enum source_kind kind)
+{
+	struct source *s = agenda_memory(sizeof(*s));
+	*s = (struct source){ .kind = kind, .entry = entry, .written_ms = world_unix_ms(), .next = sources };
+	entry->source = s;
+	sources = s;
+	return s;
+}
+
+struct source *judge_source_of(const struct record *record)
+{
+	struct origin origin;
+	const struct settings_kafka *k = &world.plan.settings.kafka;
+	if (origin_read(record_header(record, HDR_ORIGIN), &origin) < 0)
+		return NULL;
+	for (size_t i = 0; i < k->requests.count; i++) {
+		if (strcmp(k->requests.items[i], origin.topic) != 0 || origin.partition >= world.plan.partitions)
+			continue;
+		const struct log *log = broker_log(origin.topic, origin.partition);
+		return origin.offset < (int64_t)log->count ? log->entries[origin.offset]->source : NULL;
+	}
+	return NULL;
+}
+
+/* ---- disturbances ---- */
+
+void judge_died(const struct process *p)
+{
+	(void)p;
+	for (struct source *s = sources; s; s = s->next)
+		s->is_disturbed = true;
+}
+
+void judge_exited(const struct process *p)
+{
+	const bool may_fail = !world.calm;
+	judge_died(p);
+	if (p->worker.exit_code != 0 && !may_fail)
+		judge_fail("%s ended with %d although nothing was wrong", p->name, p->worker.exit_code);
+}
+
+/* ---- turns ---- */
+
+static void judge_partition(const struct process *p, const struct partition *part)
+{
+	size_t count = 0;
+	for (const struct job *job = part->jobs; job; job = job->next) {
+		count++;
+		if (job->partition != part)
+			judge_fail("%s: a job of %s/%d says that it is of another", p->name, part->topic, part->number);
+		if (offsets_is_done(part->offsets, job->record->offset))
+			judge_fail("%s: %s/%d/%lld is done, but still at work", p->name, part->topic, part->number,
+				   (long long)job->record->offset);
+	}
+	if (count != part->job_count || count > (size_t)world.plan.settings.worker.window)
+		judge_fail("%s holds %zu records of %s/%d", p->name, count, part->topic, part->number);
+	if (count > offsets_open_count(part->offsets))
+		judge_fail("%s holds %zu records of %s/%d, of which only %zu are open", p->name, count, part->topic,
+			   part->number, offsets_open_count(part->offsets));
+}
+
+void judge_turned(const struct process *p)
+{
+	const struct worker *w = &p->worker;
+	size_t memory = 0;
+	for (size_t i = 0; i < w->partition_count; i++) {
+		judge_partition(p, w->partitions[i]);
+		for (const struct job *job = w->partitions[i]->jobs; job; job = job->next)
+			memory += job_memory(job);
+	}
+	for (const struct job *job = w->orphans; job; job = job->next)
+		memory += job_memory(job);
+	if (memory != w->job_memory)
+		judge_fail("%s counts %zu bytes of jobs, but there are %zu", p->name, w->job_memory, memory);
+	for (int i = 0; i < p->http_count; i++)
+		if (http_in_flight(p->http[i]) > (size_t)p->tenants[i].max_in_flight + 1)
+			judge_fail("%s has %zu calls in flight", p->name, http_in_flight(p->http[i]));
+}
+
+/* ---- the end ---- */
+
+static bool is_finished(const struct source *s, const char **ret_what)
+{
+	const struct log *log = broker_log(s->entry->record->topic, s->entry->record->partition);
+	*ret_what = "is not done";
+	if (!s->entry->done || log->committed < 0)
+		return false;
+	*ret_what = "has no outcome";
+	if (s->kind != SOURCE_CANCEL && s->outcomes == 0)
+		return false;
+	*ret_what = "has a retry that is not done";
+	for (size_t i = 0; i < s->published_count; i++) {
+		const struct entry *e = s->published[i];
+		const bool is_retry = strcmp(e->record->topic, world.plan.settings.kafka.retry) == 0;
+		if (is_retry && broker_is_visible(e) && !e->done)
+			return false;
+	}
+	return true;
+}
+
+bool judge_all_done(bool insist)
+{
+	const char *what;
+	for (const struct source *s = sources; s; s = s->next) {
+		if (is_finished(s, &what))
+			continue;
+		if (insist)
+			judge_fail("%s/%d/%lld (%s) %s", s->entry->record->topic, s->entry->record->partition,
+				   (long long)s->entry->record->offset, s->id, what);
+		return false;
+	}
+	return true;
+}

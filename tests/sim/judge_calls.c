@@ -1,0 +1,194 @@
+/* What is checked when a call begins, and what is learnt when it ends. */
+#include <stdio.h>
+#include <string.h>
+
+#include "rules/retry_after.h"
+#include "sim/judge.h"
+#include "sim/kafka_doors.h"
+#include "sim/process.h"
+#include "sim/world.h"
+#include "worker/job.h"
+
+/* How long each worker has to leave each tenant alone. */
+static usec_t closed_until[SLOTS_MAX][TENANTS_MAX];
+static int closed_life[SLOTS_MAX][TENANTS_MAX];
+
+/* What the call is about: the record that its job came from. */
+static struct entry *entry_of(const struct http_call *call)
+{
+	const struct record *record = call->job->record;
+	const struct log *log = broker_log(record->topic, record->partition);
+	if (record->offset < 0 || record->offset >= (int64_t)log->count)
+		return NULL;
+	return log->entries[record->offset];
+}
+
+static bool is_surely_not_executed(const struct http_call *call)
+{
+	const struct http_reply *r = &call->reply;
+	if (!r->sent)
+		return true;
+	return r->error == HTTP_OK && r->status >= 300 && r->status < 500 && r->status != 408 && r->status != 425;
+}
+
+static void check_owner(const struct http_call *call)
+{
+	const struct process *p = http_process(call);
+	const char *what = stage_name(call->stage);
+	if (!call->membership || call->membership->ended)
+		judge_fail("%s starts a %s without owning anything", p->name, what);
+	else if (!p->unread_gap && !group_accepts(call->membership))
+		judge_fail("%s starts a %s although it was expelled", p->name, what);
+	else if (!consumer_is_reading(p->consumer))
+		judge_fail("%s starts a %s while it gives its partitions back", p->name, what);
+}
+
+static void check_times(const struct http_call *call, const struct entry *entry, const struct source *source)
+{
+	struct history h;
+	const char *name = http_process(call)->name;
+	const int64_t now_ms = world_unix_ms();
+	if (http_process(call)->unread_gap)
+		return; /* it has been standing still since it looked at the clock */
+	judge_read_history(entry, &h);
+	if (now_ms < h.not_before_ms - world.wall_back_ms)
+		judge_fail("%s starts a %s of %s %lld ms before its time", name, stage_name(call->stage), source->id,
+			   (long long)(h.not_before_ms - now_ms));
+	if (now_ms >= source->deadline_ms)
+		judge_fail("%s starts a %s of %s %lld ms after its deadline", name, stage_name(call->stage), source->id,
+			   (long long)(now_ms - source->deadline_ms));
+}
+
+/* Asked to be left alone by a 429. */
+static void check_gate(const struct http_call *call)
+{
+	const struct process *p = http_process(call);
+	const int t = http_tenant(call);
+	if (closed_life[p->slot][t] == p->life && agenda_now() < closed_until[p->slot][t])
+		judge_fail("%s starts a %s %lld ms before Retry-After has passed", p->name, stage_name(call->stage),
+			   (long long)((closed_until[p->slot][t] - agenda_now()) / USEC_PER_MSEC));
+}
+
+static bool is_orphan(const struct http_call *call)
+{
+	return !call->membership || call->membership->ended || !group_accepts(call->membership);
+}
+
+static void check_session(const struct http_call *call)
+{
+	for (int slot = 0; slot < SLOTS_MAX; slot++) {
+		const struct process *p = world.slots[slot];
+		const int t = http_tenant(call);
+		if (!p || !p->alive || t >= p->http_count)
+			continue;
+		for (const struct http_call *c = http_open_calls(p->http[t]); c; c = c->next) {
+			if (c == call || c->answered || strcmp(c->session, call->session) != 0)
+				continue;
+			if (p == http_process(call) || !is_orphan(c))
+				judge_fail("%s starts a %s of %s while the %s of %s is open", http_process(call)->name,
+					   stage_name(call->stage), call->session, stage_name(c->stage), p->name);
+		}
+	}
+}
+
+/* ---- triggers ---- */
+
+static void check_key(const struct http_call *call, struct source *s)
+{
+	char expected[160];
+	if (s->replay > 0)
+		snprintf(expected, sizeof(expected), "%s.r%d", s->id, s->replay);
+	else
+		snprintf(expected, sizeof(expected), "%s", s->id);
+	if (!s->key[0])
+		snprintf(s->key, sizeof(s->key), "%s", s->id[0] ? expected : call->key);
+	if (strcmp(s->key, call->key) != 0)
+		judge_fail("the trigger of %s has the key %s, not %s", s->id, call->key, s->key);
+}
+
+static void check_trigger(const struct http_call *call, const struct entry *entry, struct source *s)
+{
+	const struct process *p = http_process(call);
+	check_key(call, s);
+	if (s->attempt == entry && s->owner == call->membership && (s->attempt_may_have_run || s->attempt_is_open))
+		judge_fail("%s sends a second trigger of %s in one attempt", p->name, s->id);
+	if (!world.plan.tenant_settings[http_tenant(call)].retrigger_keyed && (s->may_have_run || s->unheard > 0))
+		judge_fail("%s sends a second trigger of %s although the first may have been executed", p->name, s->id);
+	s->attempt = entry;
+	s->owner = call->membership;
+	s->attempt_may_have_run = false;
+	s->attempt_is_open = true;
+	s->unheard++;
+}
+
+void judge_begin_calls(void)
+{
+	memset(closed_until, 0, sizeof(closed_until));
+	memset(closed_life, 0, sizeof(closed_life));
+}
+
+void judge_called(struct http_call *call)
+{
+	if (call->stage == STAGE_LOGIN)
+		return;
+	struct entry *entry = entry_of(call);
+	struct source *source = entry ? entry->source : NULL;
+	if (!source || !broker_is_visible(entry) || source->kind != SOURCE_HANDOFF) {
+		judge_fail("%s makes a call for something that is no request", http_process(call)->name);
+		return;
+	}
+	if (strcmp(source->session, call->session) != 0)
+		judge_fail("%s calls the session %s, not %s", http_process(call)->name, call->session, source->session);
+	check_owner(call);
+	check_times(call, entry, source);
+	check_gate(call);
+	check_session(call);
+	if (call->stage == STAGE_TRIGGER)
+		check_trigger(call, entry, source);
+}
+
+static void learn_gate(const struct http_call *call)
+{
+	const struct process *p = http_process(call);
+	const int t = http_tenant(call);
+	if (call->stage == STAGE_LOGIN || call->reply.error != HTTP_OK || call->reply.status != 429)
+		return;
+	const int64_t wait_ms = retry_after_ms(call->reply.retry_after, call->reply.date, world_unix_ms());
+	if (wait_ms < 0)
+		return;
+	if (closed_life[p->slot][t] != p->life)
+		closed_until[p->slot][t] = 0;
+	closed_life[p->slot][t] = p->life;
+	const usec_t until = agenda_now() + wait_ms * USEC_PER_MSEC;
+	if (until > closed_until[p->slot][t])
+		closed_until[p->slot][t] = until;
+}
+
+static void learn(struct http_call *call, bool may_have_run)
+{
+	struct entry *entry = call->stage == STAGE_LOGIN ? NULL : entry_of(call);
+	struct source *s = entry ? entry->source : NULL;
+	if (!s)
+		return;
+	if (call->reply.sent || may_have_run)
+		s->calls[call->stage]++;
+	if (call->stage != STAGE_TRIGGER)
+		return;
+	s->may_have_run = s->may_have_run || may_have_run;
+	s->unheard--;
+	if (s->attempt == entry && s->owner == call->membership) {
+		s->attempt_is_open = false;
+		s->attempt_may_have_run = may_have_run;
+	}
+}
+
+void judge_heard(struct http_call *call)
+{
+	learn_gate(call);
+	learn(call, !is_surely_not_executed(call));
+}
+
+void judge_gave_up(struct http_call *call)
+{
+	learn(call, true);
+}

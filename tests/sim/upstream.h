@@ -1,0 +1,46 @@
+/*
+ * upstream - Cognigy: sessions with a state, tokens, locks, rate limits, and whatever goes wrong with a call
+ *
+ * A session is what its calls make of it: an update stores the variables and puts it into `transferring`, a trigger is
+ * executed once for each Idempotency-Key and ends it or leaves it so. The book is in the session: what was executed.
+ */
+#ifndef SIM_UPSTREAM_H
+#define SIM_UPSTREAM_H
+
+#include <stdbool.h>
+
+#include "base/clock.h"
+#include "sim/http.h"
+
+struct execution {
+	struct execution *next;
+	char key[160];
+};
+
+struct upstream_session {
+	char id[32];
+	bool exists, is_voice;
+	const char *status;
+	const char *variables;
+	usec_t processing_until; /* a flow is running */
+	struct execution *executions;
+	int execution_count;
+};
+
+void upstream_begin(void);
+/* Draws what becomes of the call. */
+enum fate upstream_fate(struct http_call *call);
+/* It has arrived: its effect, and the status it is answered with. */
+void upstream_execute(struct http_call *call);
+void upstream_write_reply(struct http_call *call);
+
+/* Nobody can connect to the tenant. */
+void upstream_outage(int tenant, usec_t duration);
+/* Everything is well from now on: nothing is locked, every session that is left can be worked with. */
+void upstream_heal(void);
+
+bool upstream_is_transferring(int tenant, const char *session);
+/* How often a trigger of this key was executed in the session. */
+int upstream_executions(int tenant, const char *session, const char *key);
+
+#endif
