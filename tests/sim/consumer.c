@@ -295,6 +295,7 @@ void kafka_consumer_release(struct kafka_consumer *c)
 {
 	if (process_effect(c->process, "give its partitions back")) {
 		trace(c->process->name, "gives its partitions back");
+		judge_gave_back(c->process);
 		give_back(c);
 	}
 }

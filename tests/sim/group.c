@@ -37,6 +37,7 @@ static void remove_member(struct member *member)
 			members[kept++] = members[i];
 	member_count = kept;
 	member->in_group = false;
+	member->generation = 0;
 }
 
 /* ---- telling ---- */
@@ -62,11 +63,24 @@ void group_hear(struct member *member)
 	process_in(member->process, chance_between(500, 60000), member->in_group ? tell_to_give_back : tell_lost, member);
 }
 
+/* An answer to a join; void once something newer has happened. */
+struct assignment {
+	struct member *member;
+	int32_t generation;
+};
+
 static void tell_assignment(void *arg)
 {
-	struct member *member = arg;
-	if (member->in_group && member->rejoined)
-		consumer_is_assigned(member);
+	const struct assignment *a = arg;
+	if (a->member->in_group && a->member->rejoined && a->member->generation == a->generation)
+		consumer_is_assigned(a->member);
+}
+
+static void tell_assignment_soon(struct member *member)
+{
+	struct assignment *a = agenda_memory(sizeof(*a));
+	*a = (struct assignment){ .member = member, .generation = member->generation };
+	process_in(member->process, broker_way(), tell_assignment, a);
 }
 
 /* ---- rounds ---- */
@@ -103,7 +117,7 @@ static void end_round(void *arg)
 	generation++;
 	assign_ranges();
 	for (size_t i = 0; i < member_count; i++)
-		process_in(members[i]->process, broker_way(), tell_assignment, members[i]);
+		tell_assignment_soon(members[i]);
 }
 
 static void end_round_soon(void)

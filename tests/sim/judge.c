@@ -78,9 +78,16 @@ void judge_died(const struct process *p)
 		s->is_disturbed = true;
 }
 
+void judge_gave_back(const struct process *p)
+{
+	(void)p;
+	for (struct source *s = sources; s; s = s->next)
+		s->is_moved = true;
+}
+
 void judge_exited(const struct process *p)
 {
-	const bool may_fail = !world.calm;
+	const bool may_fail = !world.calm || p->signals.stop > 1;
 	judge_died(p);
 	if (p->worker.exit_code != 0 && !may_fail)
 		judge_fail("%s ended with %d although nothing was wrong", p->name, p->worker.exit_code);

@@ -48,6 +48,7 @@ struct source {
 	size_t published_count, published_cap;
 	int32_t calls[STAGE_COUNT]; /* sent */
 	bool is_disturbed;          /* somebody died or was expelled since it was written */
+	bool is_moved;              /* partitions have changed hands: the calls of an attempt that waits are forgotten */
 	bool may_have_run;          /* a trigger of it, as its sender has heard */
 	int unheard;                /* triggers whose end nobody has heard, perhaps never will */
 	/* of the triggers of one attempt by one owner: */
@@ -80,6 +81,7 @@ void judge_heard(struct http_call *call);
 void judge_gave_up(struct http_call *call);
 void judge_turned(const struct process *p);
 void judge_died(const struct process *p);
+void judge_gave_back(const struct process *p);
 void judge_exited(const struct process *p);
 
 /* Is everything done that was asked for? With `insist` it is a verdict if not. */

@@ -106,13 +106,20 @@ static void check_key(const struct http_call *call, struct source *s)
 		judge_fail("the trigger of %s has the key %s, not %s", s->id, call->key, s->key);
 }
 
+/* Without a marker a worker takes what a dead one has done in a later attempt for the work of the attempt before. */
+static bool may_trigger_again(const struct http_call *call, const struct entry *entry)
+{
+	const struct settings_tenant *t = &world.plan.tenant_settings[http_tenant(call)];
+	return t->retrigger_keyed || (!t->marker_variable[0] && entry != entry->source->entry);
+}
+
 static void check_trigger(const struct http_call *call, const struct entry *entry, struct source *s)
 {
 	const struct process *p = http_process(call);
 	check_key(call, s);
 	if (s->attempt == entry && s->owner == call->membership && (s->attempt_may_have_run || s->attempt_is_open))
 		judge_fail("%s sends a second trigger of %s in one attempt", p->name, s->id);
-	if (!world.plan.tenant_settings[http_tenant(call)].retrigger_keyed && (s->may_have_run || s->unheard > 0))
+	if (!may_trigger_again(call, entry) && (s->may_have_run || s->unheard > 0))
 		judge_fail("%s sends a second trigger of %s although the first may have been executed", p->name, s->id);
 	s->attempt = entry;
 	s->owner = call->membership;

@@ -154,7 +154,7 @@ static void check_facts(const struct entry *outcome, const struct source *s)
 		judge_fail("%s is said to be transferred by somebody else", s->id);
 	if (reason == REASON_DEADLINE_PASSED && outcome->record->timestamp_ms < s->deadline_ms)
 		judge_fail("%s expired before its deadline", s->id);
-	if (!s->is_disturbed)
+	if (!s->is_disturbed && !s->is_moved)
 		check_calls(outcome, s);
 }
 

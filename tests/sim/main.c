@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -44,6 +45,9 @@ struct news {
 	bool is_broken;
 };
 
+/* What each player plays now, shared: one that dies of it cannot tell. */
+static uint64_t *playing;
+
 static double now_s(void)
 {
 	struct timespec t;
@@ -63,6 +67,7 @@ static _Noreturn void play(const struct options *o, uint64_t offset, int fd)
 {
 	struct news news = { 0 };
 	for (uint64_t i = offset; i < o->seeds && !news.is_broken; i += o->jobs) {
+		playing[offset] = o->first + i;
 		news.is_broken = !world_play(o->first + i);
 		news.broken_seed = o->first + i;
 		if (++news.played == TOLD_EVERY || news.is_broken)
@@ -109,18 +114,18 @@ static int explain(uint64_t seed, enum trace_mode mode)
 	return kept ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/* True when every player has ended well. */
-static bool reap(const pid_t *players, uint64_t count, bool stop)
+/* Ends them all. The seed that one of them has died of; 0: none has. */
+static uint64_t reap(const pid_t *players, uint64_t count, bool stop)
 {
-	bool well = true;
+	uint64_t deadly = 0;
 	for (uint64_t i = 0; i < count; i++) {
 		int status = 0;
 		if (stop)
 			kill(players[i], SIGKILL);
 		if (waitpid(players[i], &status, 0) != players[i] || status != 0)
-			well = false;
+			deadly = playing[i];
 	}
-	return well;
+	return deadly;
 }
 
 static int run(const struct options *o)
@@ -129,7 +134,8 @@ static int run(const struct options *o)
 	int ends[2];
 	uint64_t played, broken;
 	const double since = now_s();
-	if (pipe(ends) != 0)
+	playing = mmap(NULL, JOBS_MAX * sizeof(*playing), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (playing == MAP_FAILED || pipe(ends) != 0)
 		return EXIT_FAILURE;
 	for (uint64_t i = 0; i < o->jobs; i++) {
 		players[i] = fork();
@@ -138,17 +144,18 @@ static int run(const struct options *o)
 	}
 	close(ends[1]);
 	const bool kept = listen_to(ends[0], o, &played, &broken);
-	const bool well = reap(players, o->jobs, !kept);
+	const uint64_t deadly = reap(players, o->jobs, !kept);
 	if (isatty(STDERR_FILENO))
 		fputc('\n', stderr);
 	if (!kept)
 		return explain(broken, TRACE_TAIL);
+	if (deadly > 0) {
+		fprintf(stderr, "seed %" PRIu64 ": the player has died\n", deadly);
+		return EXIT_FAILURE;
+	}
 	printf("%" PRIu64 " histories (seeds %" PRIu64 "..%" PRIu64 "), %.0f a second: every promise was kept\n",
 	       played, o->first, o->first + o->seeds - 1, (double)played / (now_s() - since));
-	if (well && played == o->seeds)
-		return EXIT_SUCCESS;
-	fputs("simulation: a player has died\n", stderr);
-	return EXIT_FAILURE;
+	return played == o->seeds ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static bool take_number(const char *text, uint64_t *ret)

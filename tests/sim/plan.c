@@ -4,6 +4,7 @@
 
 #include "sim/agenda.h"
 #include "sim/chance.h"
+#include "sim/trace.h"
 
 /* None in most histories, else up to `most`. */
 static int some(int permille, int most)
@@ -126,6 +127,22 @@ static void draw_settings(struct plan *p)
 		draw_tenant(&p->tenant_settings[t], t, with_marker);
 }
 
+static void tell(const struct plan *p)
+{
+	const struct settings *s = &p->settings;
+	trace("plan", "%d workers, %d partitions, %d lanes, %s, window %lld, budgets %lld %lld %lld %lld, %d records in %lld s",
+	      p->slots, p->partitions, p->lanes, s->kafka.exactly_once ? "exactly once" : "at least once",
+	      (long long)s->worker.window, (long long)s->retry.budgets[0], (long long)s->retry.budgets[1],
+	      (long long)s->retry.budgets[2], (long long)s->retry.budgets[3], p->requests,
+	      (long long)(p->horizon / USEC_PER_SEC));
+	for (int t = 0; t < p->tenants; t++)
+		trace("plan", "tenant %s: retrigger %s, marker `%s`, %lld in flight, %.0f/s, breaker %lld for %lld ms",
+		      p->tenant_settings[t].name, p->tenant_settings[t].retrigger_keyed ? "keyed" : "never",
+		      p->tenant_settings[t].marker_variable, (long long)p->tenant_settings[t].max_in_flight,
+		      p->tenant_settings[t].requests_per_second, (long long)p->tenant_settings[t].breaker_failures,
+		      (long long)p->tenant_settings[t].breaker_open_ms);
+}
+
 void plan_draw(struct plan *p)
 {
 	*p = (struct plan){ .slots = 0 };
@@ -133,4 +150,5 @@ void plan_draw(struct plan *p)
 	draw_troubles(&p->troubles);
 	draw_disturbances(p);
 	draw_settings(p);
+	tell(p);
 }

@@ -26,6 +26,7 @@ struct kafka_producer {
 	struct process *process;
 	struct kafka_consumer *consumer;
 	bool ready;
+	bool postponed; /* a batch came before we were */
 	int epoch;
 	struct kafka_batch *batch; /* unanswered */
 	struct membership *membership;
@@ -80,7 +81,7 @@ static void init(void *arg)
 	struct kafka_producer *p = arg;
 	p->epoch = broker_init_producer(p->process->slot);
 	p->ready = true;
-	if (p->batch && !p->answered)
+	if (p->postponed)
 		produce(p);
 }
 
@@ -247,8 +248,9 @@ static void produce_each(struct kafka_producer *p)
 static void produce(void *arg)
 {
 	struct kafka_producer *p = arg;
-	if (!p->ready)
-		return; /* init() comes back here */
+	p->postponed = !p->ready; /* then init() comes back here */
+	if (p->postponed)
+		return;
 	if (is_disowned(p))
 		answer(p, KAFKA_REVOKED_UNDER_US, "the partitions were given back or lost before the batch was begun");
 	else if (!process_effect(p->process, "write its batch"))

@@ -14,6 +14,7 @@
 #define WALL_BEGIN_MS INT64_C(1795500000000)
 /* Beyond the longest freeze, session time-out, deadline and transaction time-out, one after the other. */
 #define PATIENCE    (300 * USEC_PER_SEC)
+#define NEWS_TRAVEL (12 * USEC_PER_SEC) /* every worker has heard that the brokers are back */
 #define STOPS_AFTER (25 * USEC_PER_SEC)
 
 struct world world;
@@ -68,7 +69,8 @@ static void begin(uint64_t seed)
 static void stop_all(void)
 {
 	for (int slot = 0; slot < world.plan.slots; slot++)
-		process_stop(world.slots[slot]);
+		if (world.slots[slot]->signals.stop == 0)
+			process_stop(world.slots[slot]);
 	world_run_until(agenda_now() + STOPS_AFTER);
 	for (int slot = 0; slot < world.plan.slots && !judge_has_failed(); slot++)
 		if (world.slots[slot]->alive)
@@ -91,14 +93,24 @@ static bool somebody_runs(void)
 	return false;
 }
 
+static bool somebody_is_frozen(void)
+{
+	for (int slot = 0; slot < world.plan.slots; slot++)
+		if (world.slots[slot]->alive && world.slots[slot]->frozen)
+			return true;
+	return false;
+}
+
 bool world_play(uint64_t seed)
 {
 	begin(seed);
 	world_run_until(WORLD_BEGIN + world.plan.horizon);
 	if (!judge_has_failed())
 		story_calm_down();
+	world_run_until(agenda_now() + NEWS_TRAVEL);
 	const usec_t give_up = agenda_now() + PATIENCE;
-	while (!judge_has_failed() && agenda_now() < give_up && !judge_all_done(false)) {
+	while (!judge_has_failed() && agenda_now() < give_up &&
+	       (somebody_is_frozen() || !judge_all_done(false))) {
 		if (!somebody_runs())
 			process_start(0);
 		world_run_until(agenda_now() + USEC_PER_SEC);
