@@ -213,6 +213,9 @@ static struct handoff_order on_fetched(struct handoff *h, const struct turn *t)
 {
 	const struct session *s = &t->event->reply->session;
 	const bool ours = s->marker == MARKER_THIS || s->marker == MARKER_EARLIER;
+	/* Somebody was here before us in this attempt, and is not any more: whatever follows has to know. */
+	if (s->marker == MARKER_THIS)
+		raise_resume(h, RESUME_VERIFY);
 	const bool verify = h->history.resume == RESUME_VERIFY;
 	if (s->marker == MARKER_TWIN)
 		return finish(h, REASON_DUPLICATE, false);
@@ -233,7 +236,7 @@ static struct handoff_order on_fetched(struct handoff *h, const struct turn *t)
 	if (s->status == SESSION_TRANSFERRING && !ours)
 		return finish(h, REASON_ALREADY_TRANSFERRING, false);
 	h->unknown_status = s->status == SESSION_UNKNOWN;
-	if (s->marker == MARKER_THIS || verify)
+	if (verify)
 		return resume_trigger(h, t);
 	return call(h, HANDOFF_UPDATING, t);
 }

@@ -112,6 +112,28 @@ static void test_what_a_fetch_decides(void **state)
 	}
 }
 
+/* A worker died in this attempt, perhaps behind its trigger. Its successor finds the session busy and parks: the next
+ * attempt no longer sees the marker as its own, so the record must say it. */
+static void test_a_dead_worker_is_not_forgotten(void **state)
+{
+	static const char *const bodies[] = {
+		"{\"channel\":\"voice\",\"status\":\"processing\",\"variables\":{" OURS_NOW "}}",
+		"{\"channel\":\"voice\",\"status\":\"active\",\"variables\":{" OURS_NOW "}}",
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bodies); i++) {
+		struct history history = fresh();
+		struct handoff h;
+		history.attempt = 2;
+		bring_to(&h, STAGE_FETCH, &history);
+		if (answer(&h, http(200, bodies[i]), "").kind == ORDER_UPDATE)
+			answer(&h, http(409, ""), "");
+		assert_int_equal(h.step, HANDOFF_PARKED);
+		assert_int_equal(h.history.resume, RESUME_VERIFY);
+		handoff_fini(&h);
+	}
+}
+
 static void test_not_voice_and_missing(void **state)
 {
 	struct handoff h;
@@ -134,6 +156,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_budgets_are_kept_apart),
 		cmocka_unit_test(test_what_a_fetch_decides),
+		cmocka_unit_test(test_a_dead_worker_is_not_forgotten),
 		cmocka_unit_test(test_not_voice_and_missing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
