@@ -158,6 +158,7 @@ static struct handoff_order park(struct handoff *h, enum reason reason, int64_t 
 	h->history.reason = reason;
 	h->history.not_before_ms = due_ms;
 	h->history.spilled_at_ms = 0;
+	h->history.progress.unmarked = h->marked ? 0 : h->history.progress.unmarked + 1;
 	h->history.attempt++;
 	enter(h, HANDOFF_PARKED);
 	return (struct handoff_order){ .kind = ORDER_PARK };
@@ -381,10 +382,18 @@ static struct handoff_order on_fault(struct handoff *h, const struct turn *t)
 	return finish(h, reply->reason, false);
 }
 
+/* A call was sent. */
+static void note_call(struct handoff *h, enum stage stage)
+{
+	h->history.progress.calls[stage]++;
+	h->marked = h->marked || stage == STAGE_UPDATE;
+}
+
 static void count_call(struct handoff *h, const struct reply *reply)
 {
 	h->stage_ms[reply->stage] = (reply->elapsed + USEC_PER_MSEC / 2) / USEC_PER_MSEC;
 	h->history.progress.calls[reply->stage] += reply->sends;
+	h->marked = h->marked || (reply->stage == STAGE_UPDATE && reply->sends > 0);
 	if (reply->kind == FAULT_NONE && reply->stage == STAGE_FETCH)
 		keep_id(reply->session.call_id, h->history.progress.call_id, sizeof(h->history.progress.call_id));
 	if (reply->stage == STAGE_TRIGGER)
@@ -417,13 +426,13 @@ static struct handoff_order on_abandon(struct handoff *h, const struct turn *t)
 	if (h->step == HANDOFF_TRIGGERING) {
 		raise_resume(h, RESUME_VERIFY);
 		h->history.progress.unanswered = true;
-		h->history.progress.calls[STAGE_TRIGGER]++;
+		note_call(h, STAGE_TRIGGER);
 		due = t->event->call_ends_at_ms;
 	} else if (h->step == HANDOFF_UPDATING || h->held_at_trigger) {
 		raise_resume(h, RESUME_UPDATE);
 	}
 	if (h->step == HANDOFF_FETCHING || h->step == HANDOFF_UPDATING)
-		h->history.progress.calls[h->step == HANDOFF_FETCHING ? STAGE_FETCH : STAGE_UPDATE]++;
+		note_call(h, h->step == HANDOFF_FETCHING ? STAGE_FETCH : STAGE_UPDATE);
 	return park(h, h->step == HANDOFF_TRIGGERING ? REASON_TIMEOUT : REASON_COUNT, due);
 }
 

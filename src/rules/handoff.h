@@ -76,6 +76,7 @@ struct handoff {
 	enum handoff_step step;
 	struct history history;
 	bool relogged[STAGE_COUNT]; /* a 401 of this call was answered by a new login: the next one is final */
+	bool marked;                /* this attempt has sent its update */
 	bool held_at_trigger;       /* waits, and continues with the trigger */
 	bool unknown_status;        /* the session's status was none we know (to be counted) */
 	/* what the outcome says: */

@@ -159,6 +159,8 @@ static int read_progress_pair(struct span key, struct span value, struct progres
 	for (int s = STAGE_FETCH; s < STAGE_COUNT; s++)
 		if (span_is(key, call_keys[s]))
 			return read_count(value, 0, &ret->calls[s]);
+	if (span_is(key, "unmarked"))
+		return read_count(value, 0, &ret->unmarked);
 	if (span_is(key, "unanswered"))
 		ret->unanswered = span_is(value, "1");
 	if (span_is(key, "cancel"))
@@ -294,6 +296,8 @@ static void write_progress(struct buf *out, const struct progress *p)
 		buf_add_text(out, ",unanswered=1");
 	if (p->cancel_asked)
 		buf_add_text(out, ",cancel=1");
+	if (p->unmarked > 0)
+		buf_add_format(out, ",unmarked=%" PRId32, p->unmarked);
 	if (p->parked_ms > 0)
 		buf_add_format(out, ",parked=%" PRId64, p->parked_ms);
 }

@@ -37,6 +37,9 @@ struct progress {
 	int32_t calls[STAGE_COUNT]; /* sent, in all attempts; the login's place stays 0 */
 	bool unanswered;            /* a trigger got no reply */
 	bool cancel_asked;          /* the caller hung up; it goes on only where its trigger may have run */
+	/* How many attempts right before this one sent no update. A marker of theirs is the work of a worker that died
+	 * in one of them, perhaps behind its trigger: nothing else in the record tells of it. */
+	int32_t unmarked;
 };
 
 struct history {

@@ -74,8 +74,10 @@ static enum session_marker marker_of(struct span text, const struct session_read
 		return MARKER_FOREIGN;
 	if (!origin_eq(&origin, &reader->history->origin))
 		return reader->history->replay > 0 ? MARKER_EARLIER : MARKER_TWIN;
-	/* A later attempt's marker means that this record was delivered again after its retry had run. */
-	return attempt >= reader->history->attempt ? MARKER_THIS : MARKER_EARLIER;
+	/* A later attempt's marker means that this record was delivered again after its retry had run; one of an
+	 * attempt that sent no update, that a worker died in it. */
+	const int64_t unexplained = (int64_t)reader->history->attempt - reader->history->progress.unmarked;
+	return attempt >= unexplained ? MARKER_THIS : MARKER_EARLIER;
 }
 
 /* Without a marker only the session's state can tell: transferring to our queue is our own work. */

@@ -28,7 +28,8 @@ enum session_marker {
 	MARKER_FOREIGN, /* another handoff's, or not readable */
 	MARKER_TWIN,    /* our handoff id, but another record: a duplicate request */
 	MARKER_EARLIER, /* ours, of an earlier attempt */
-	MARKER_THIS     /* ours, of this attempt (or a later one): its trigger may have been executed */
+	MARKER_THIS     /* ours, of this attempt (or a later one, or one that left no marker): its trigger may have been
+			   executed */
 };
 
 struct session {

@@ -57,7 +57,7 @@ char *agenda_text(const char *text, size_t n)
 	return copy;
 }
 
-void agenda_begin(usec_t start)
+void agenda_begin(void)
 {
 	/* One chunk is kept: most histories need no more. */
 	while (chunks && chunks->next) {
@@ -69,7 +69,7 @@ void agenda_begin(usec_t start)
 		chunks->used = 0;
 	heap_fini(&events);
 	heap_init(&events);
-	now = start;
+	now = AGENDA_BEGIN;
 	count = 0;
 }
 

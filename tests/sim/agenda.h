@@ -13,9 +13,11 @@
 
 #include "base/clock.h"
 
+#define AGENDA_BEGIN (1000 * USEC_PER_SEC) /* when a history begins */
+
 typedef void agenda_fn(void *arg);
 
-void agenda_begin(usec_t now);
+void agenda_begin(void);
 usec_t agenda_now(void);
 void agenda_at(usec_t when, agenda_fn *fn, void *arg);
 void agenda_in(usec_t wait, agenda_fn *fn, void *arg);

@@ -5,9 +5,9 @@
 
 #include "sim/agenda.h"
 #include "sim/chance.h"
-#include "sim/judge.h"
-#include "sim/kafka_doors.h"
 #include "sim/trace.h"
+#include "sim/verdict.h"
+#include "sim/witness.h"
 #include "sim/world.h"
 
 #define TRANSACTION_TIMEOUT (20 * USEC_PER_SEC)
@@ -23,8 +23,7 @@ static usec_t up_at;
 static void add_topic(const char *name)
 {
 	for (int32_t p = 0; p < world.plan.partitions; p++)
-		logs[topic_count][p] =
-			(struct log){ .topic = name, .partition = p, .committed = -1, .metadata = "" };
+		logs[topic_count][p] = (struct log){ .topic = name, .partition = p, .committed = -1, .metadata = "" };
 	topic_count++;
 }
 
@@ -66,7 +65,7 @@ struct log *broker_log(const char *topic, int32_t partition)
 	for (size_t t = 0; t < topic_count; t++)
 		if (strcmp(logs[t][0].topic, topic) == 0 && partition >= 0 && partition < world.plan.partitions)
 			return &logs[t][partition];
-	judge_fail("there is no log %s/%d", topic, (int)partition);
+	verdict_give("there is no log %s/%d", topic, (int)partition);
 	return &logs[0][0];
 }
 
@@ -119,15 +118,15 @@ struct entry *broker_append(const struct record *record, struct transaction *t)
 		t->entries = grown(t->entries, t->entry_count, &t->entry_cap, sizeof(struct entry *));
 		t->entries[t->entry_count++] = entry;
 	}
-	judge_written(entry);
-	consumers_notice(log);
+	witness.on_written(entry);
+	witness.on_moved(log);
 	return entry;
 }
 
 void broker_append_gap(struct log *log)
 {
 	push(log, ENTRY_GONE);
-	consumers_notice(log);
+	witness.on_moved(log);
 }
 
 /* ---- transactions ---- */
@@ -190,11 +189,11 @@ void broker_end_transaction(struct transaction *t, bool commit)
 		      commit ? "committed" : "aborted", t->entry_count, t->offset_count);
 	if (commit) {
 		if (t->slot >= 0)
-			judge_transaction(t);
+			witness.on_transaction(t);
 		broker_commit(t->offsets, t->offset_count);
 	}
 	for (size_t i = 0; i < t->log_count; i++)
-		consumers_notice(t->logs[i]);
+		witness.on_moved(t->logs[i]);
 }
 
 void broker_commit(const struct transaction_offset *offsets, size_t count)
@@ -203,7 +202,7 @@ void broker_commit(const struct transaction_offset *offsets, size_t count)
 		struct log *log = offsets[i].log;
 		log->committed = offsets[i].offset;
 		log->metadata = offsets[i].metadata;
-		judge_committed(log);
+		witness.on_committed(log);
 		trace("broker", "committed %s/%d: %lld %s", log->topic, (int)log->partition, (long long)log->committed,
 		      log->metadata);
 	}

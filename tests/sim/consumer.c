@@ -4,10 +4,11 @@
 #include <errno.h>
 
 #include "sim/chance.h"
-#include "sim/judge.h"
 #include "sim/kafka_doors.h"
 #include "sim/process.h"
 #include "sim/trace.h"
+#include "sim/verdict.h"
+#include "sim/witness.h"
 #include "sim/world.h"
 
 enum phase { IDLE, ASKING, OFFERED, READING, GIVING_BACK };
@@ -39,6 +40,7 @@ struct kafka_consumer {
 	struct membership *membership;
 	int serial; /* of the newest question */
 	bool answered;
+	bool has_assignment; /* as the library sees it: until it was given back */
 	bool closing, left, closed;
 };
 
@@ -76,38 +78,47 @@ bool consumer_is_reading(const struct kafka_consumer *c)
 	return c->phase == READING;
 }
 
-int kafka_consumer_subscribe(struct kafka_consumer *c, struct fault *fault)
-{
-	(void)fault;
-	if (process_effect(c->process, "join the group"))
-		group_join(&c->process->member);
-	return 0;
-}
-
 /* ---- what the library says ---- */
 
 static void say(struct kafka_consumer *c, enum word word)
 {
 	if (c->word_count == WORDS_MAX)
-		judge_fail("%s does not listen to its consumer", c->process->name);
+		verdict_give("%s does not listen to its consumer", c->process->name);
 	else
 		c->words[c->word_count++] = word;
 	process_wake(c->process);
 }
 
-void consumer_must_give_back(struct member *member, bool lost)
+/* A client that has nothing to give back joins again by itself. */
+static void must_give_back(struct member *member, bool lost)
 {
-	say(member->process->consumer, lost ? WORD_LOST : WORD_GIVE_BACK);
+	struct kafka_consumer *c = member->process->consumer;
+	if (c->has_assignment)
+		say(c, lost ? WORD_LOST : WORD_GIVE_BACK);
+	else if (member->joins > 0 && !c->closing)
+		group_join(member);
 }
 
-void consumer_is_assigned(struct member *member)
+static void is_assigned(struct member *member)
 {
-	say(member->process->consumer, WORD_ASSIGN);
+	struct kafka_consumer *c = member->process->consumer;
+	c->has_assignment = true;
+	say(c, WORD_ASSIGN);
 }
 
 void consumer_trouble(struct kafka_consumer *c)
 {
 	say(c, WORD_TROUBLE);
+}
+
+int kafka_consumer_subscribe(struct kafka_consumer *c, struct fault *fault)
+{
+	(void)fault;
+	c->process->member.must_give_back = must_give_back;
+	c->process->member.is_assigned = is_assigned;
+	if (process_effect(c->process, "join the group"))
+		group_join(&c->process->member);
+	return 0;
 }
 
 /* ---- committed offsets ---- */
@@ -166,10 +177,11 @@ static void give_back(struct kafka_consumer *c)
 	c->answered = false;
 	c->reading_count = 0;
 	c->phase = IDLE;
+	c->has_assignment = false;
 	if (!c->process->alive)
 		return;
 	if (!c->closing) {
-		group_rejoin(&c->process->member);
+		group_join(&c->process->member);
 	} else if (!c->left) {
 		c->left = true;
 		group_leave(&c->process->member);
@@ -295,7 +307,7 @@ void kafka_consumer_release(struct kafka_consumer *c)
 {
 	if (process_effect(c->process, "give its partitions back")) {
 		trace(c->process->name, "gives its partitions back");
-		judge_gave_back(c->process);
+		witness.on_gave_back(c->process);
 		give_back(c);
 	}
 }
@@ -310,7 +322,7 @@ static void fetch(void *arg)
 	if (end > r->fetched)
 		r->at_end = false;
 	r->fetched = end;
-	consumers_notice(r->log);
+	witness.on_moved(r->log);
 }
 
 static void fetch_soon(struct kafka_consumer *c, struct reading *r)
@@ -321,7 +333,7 @@ static void fetch_soon(struct kafka_consumer *c, struct reading *r)
 	process_in(c->process, broker_way(), fetch, r);
 }
 
-void consumers_notice(const struct log *log)
+static void notice(const struct log *log)
 {
 	for (int slot = 0; slot < SLOTS_MAX; slot++) {
 		struct process *p = world.slots[slot];
@@ -346,8 +358,8 @@ int kafka_consumer_accept(struct kafka_consumer *c, const struct kafka_start *st
 		return 0;
 	end_membership(c);
 	c->membership = agenda_memory(sizeof(*c->membership));
-	*c->membership = (struct membership){ .member = &c->process->member,
-					      .generation = c->process->member.generation };
+	*c->membership =
+		(struct membership){ .member = &c->process->member, .generation = c->process->member.generation };
 	struct reading *readings = agenda_memory(ASSIGNED_MAX * sizeof(*readings));
 	c->readings = readings;
 	c->reading_count = c->count;
@@ -384,4 +396,9 @@ void kafka_consumer_read(struct kafka_consumer *c, size_t index, struct kafka_re
 int64_t kafka_consumer_end(struct kafka_consumer *c, size_t index)
 {
 	return index < c->reading_count ? c->readings[index].fetched : -1;
+}
+
+void consumers_begin(void)
+{
+	witness.on_moved = notice;
 }

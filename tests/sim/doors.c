@@ -111,6 +111,11 @@ void topology_misfit(bool wanted)
 	misfit = wanted;
 }
 
+bool topology_is_misfit(void)
+{
+	return misfit;
+}
+
 static void report(void *arg)
 {
 	struct kafka_topology *t = arg;

@@ -5,10 +5,8 @@
 #include "sim/agenda.h"
 #include "sim/broker.h"
 #include "sim/chance.h"
-#include "sim/judge.h"
-#include "sim/kafka_doors.h"
-#include "sim/process.h"
 #include "sim/trace.h"
+#include "sim/witness.h"
 #include "sim/world.h"
 
 #define HEARTBEAT USEC_PER_SEC
@@ -48,39 +46,41 @@ static void tell_to_give_back(void *arg)
 	if (!member->in_group || !rebalancing || member->rejoined || member->told)
 		return;
 	member->told = true;
-	consumer_must_give_back(member, false);
+	member->must_give_back(member, false);
 }
 
 static void tell_lost(void *arg)
 {
 	struct member *member = arg;
 	if (!member->in_group)
-		consumer_must_give_back(member, true);
+		member->must_give_back(member, true);
 }
 
 void group_hear(struct member *member)
 {
-	process_in(member->process, chance_between(500, 60000), member->in_group ? tell_to_give_back : tell_lost, member);
+	member->in(member->process, chance_between(500, 60000), member->in_group ? tell_to_give_back : tell_lost,
+		   member);
 }
 
 /* An answer to a join; void once something newer has happened. */
 struct assignment {
 	struct member *member;
 	int32_t generation;
+	int join;
 };
 
 static void tell_assignment(void *arg)
 {
 	const struct assignment *a = arg;
-	if (a->member->in_group && a->member->rejoined && a->member->generation == a->generation)
-		consumer_is_assigned(a->member);
+	if (a->member->in_group && a->member->generation == a->generation && a->member->joins == a->join)
+		a->member->is_assigned(a->member);
 }
 
 static void tell_assignment_soon(struct member *member)
 {
 	struct assignment *a = agenda_memory(sizeof(*a));
-	*a = (struct assignment){ .member = member, .generation = member->generation };
-	process_in(member->process, broker_way(), tell_assignment, a);
+	*a = (struct assignment){ .member = member, .generation = member->generation, .join = member->heard_of };
+	member->in(member->process, broker_way(), tell_assignment, a);
 }
 
 /* ---- rounds ---- */
@@ -95,8 +95,8 @@ static void assign_ranges(void)
 		m->count = partitions / (int32_t)member_count + ((int32_t)i < partitions % (int32_t)member_count);
 		m->generation = generation;
 		next += m->count;
-		trace("group", "generation %d: %s has partitions %d..%d", (int)generation, m->process->name,
-		      (int)m->first, (int)(m->first + m->count - 1));
+		trace("group", "generation %d: %s has partitions %d..%d", (int)generation, m->name, (int)m->first,
+		      (int)(m->first + m->count - 1));
 	}
 }
 
@@ -136,7 +136,7 @@ static void begin_round(void)
 		for (size_t i = 0; i < member_count; i++) {
 			struct member *m = members[i];
 			m->rejoined = m->told = false;
-			process_in(m->process, chance_between(500, HEARTBEAT), tell_to_give_back, m);
+			m->in(m->process, chance_between(500, HEARTBEAT), tell_to_give_back, m);
 		}
 	}
 	end_round_soon();
@@ -149,11 +149,20 @@ void group_shake(const char *why)
 		begin_round();
 }
 
+struct join {
+	struct member *member;
+	int number;
+};
+
 static void join(void *arg)
 {
-	struct member *member = arg;
+	const struct join *j = arg;
+	struct member *member = j->member;
+	if (j->number < member->joins)
+		return; /* the client has sent another one since */
+	member->heard_of = j->number;
 	if (!member->in_group && member_count < MEMBERS_MAX) {
-		trace("group", "%s joins", member->process->name);
+		trace("group", "%s joins", member->name);
 		member->in_group = true;
 		members[member_count++] = member;
 	}
@@ -168,12 +177,9 @@ static void join(void *arg)
 
 void group_join(struct member *member)
 {
-	process_in(member->process, broker_way(), join, member);
-}
-
-void group_rejoin(struct member *member)
-{
-	process_in(member->process, broker_way(), join, member);
+	struct join *j = agenda_memory(sizeof(*j));
+	*j = (struct join){ .member = member, .number = ++member->joins };
+	member->in(member->process, broker_way(), join, j);
 }
 
 static void leave(void *arg)
@@ -181,7 +187,7 @@ static void leave(void *arg)
 	struct member *member = arg;
 	if (!member->in_group)
 		return;
-	trace("group", "%s leaves", member->process->name);
+	trace("group", "%s leaves", member->name);
 	remove_member(member);
 	if (member_count > 0)
 		begin_round();
@@ -196,8 +202,8 @@ void group_expel(struct member *member)
 {
 	if (!member->in_group)
 		return;
-	trace("group", "%s was not heard of for too long", member->process->name);
-	judge_died(member->process);
+	trace("group", "%s was not heard of for too long", member->name);
+	witness.on_died(member->process);
 	remove_member(member);
 	if (member_count > 0)
 		begin_round();

@@ -13,14 +13,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sim/agenda.h"
+
 struct process;
 
 /* One process life's place in the group. */
 struct member {
+	const char *name;
 	struct process *process;
+	/* The client's: a library thread does it later, when the process runs. */
+	void (*in)(struct process *process, usec_t wait, agenda_fn *fn, void *arg);
+	void (*must_give_back)(struct member *member, bool lost);
+	void (*is_assigned)(struct member *member);
 	bool in_group;
 	bool rejoined; /* in the present rebalance */
 	bool told;     /* that it has to give back */
+	int joins;     /* sent by the client: it ignores the answer to any but the newest */
+	int heard_of;  /* the newest that has arrived */
 	int32_t generation;
 	int32_t first, count; /* partition numbers */
 };
@@ -33,9 +42,8 @@ struct membership {
 };
 
 void group_begin(void);
+/* For the first time, or again after everything was given back. */
 void group_join(struct member *member);
-/* Gave everything back and joins again. */
-void group_rejoin(struct member *member);
 void group_leave(struct member *member);
 /* Not heard of for too long. */
 void group_expel(struct member *member);

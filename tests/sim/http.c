@@ -1,15 +1,16 @@
-#include "sim/http.h"
+#include "sim/call.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sim/chance.h"
-#include "sim/judge.h"
 #include "sim/kafka_doors.h"
 #include "sim/process.h"
 #include "sim/trace.h"
 #include "sim/upstream.h"
+#include "sim/verdict.h"
+#include "sim/witness.h"
 #include "sim/world.h"
 
 struct http {
@@ -38,16 +39,6 @@ struct http *http_free(struct http *http)
 		call->open = false;
 	http->calls = NULL;
 	return NULL;
-}
-
-struct process *http_process(const struct http_call *call)
-{
-	return call->http->process;
-}
-
-int http_tenant(const struct http_call *call)
-{
-	return call->http->tenant;
 }
 
 struct http_call *http_open_calls(const struct http *http)
@@ -79,7 +70,7 @@ static void be_heard(struct http_call *call)
 	call->answered = true;
 	call->http->answered++;
 	call->reply.elapsed = agenda_now() - call->started;
-	process_wake(call->http->process);
+	process_wake(call->process);
 }
 
 static void reply_arrives(void *arg)
@@ -133,14 +124,14 @@ static void send_off(struct http_call *call, usec_t timeout)
 {
 	call->fate = upstream_fate(call);
 	if (call->fate == FATE_REFUSED) {
-		process_in(call->http->process, chance_between(100, 20000), connection_fails, call);
+		process_in(call->process, chance_between(100, 20000), connection_fails, call);
 		return;
 	}
 	/* Now and then the server is slower than the client waits. */
 	const usec_t way = chance_hits(world.calm ? 0 : 3) ? timeout + chance_between(0, 3 * USEC_PER_SEC)
 							   : chance_between(100, 1000 + world.plan.latency_ms * 500);
 	agenda_in(way, arrives, call);
-	process_in(call->http->process, timeout, time_is_over, call);
+	process_in(call->process, timeout, time_is_over, call);
 }
 
 static enum stage stage_of(const struct http_request *request)
@@ -180,6 +171,8 @@ struct http_call *http_start(struct http *http, const struct http_request *reque
 		return NULL;
 	struct http_call *call = agenda_memory(sizeof(*call));
 	*call = (struct http_call){ .http = http,
+				    .process = p,
+				    .tenant = http->tenant,
 				    .stage = stage_of(request),
 				    .body = agenda_text(request->body.p, request->body.n),
 				    .started = agenda_now(),
@@ -194,11 +187,11 @@ struct http_call *http_start(struct http *http, const struct http_request *reque
 	if (!process_effect(p, "make a call"))
 		return call;
 	if (request->timeout <= 0)
-		judge_fail("%s starts a call without time for it", p->name);
+		verdict_give("%s starts a call without time for it", p->name);
 	call->membership = consumer_membership(p->consumer);
 	call->job = call->stage == STAGE_LOGIN ? NULL : arg;
 	trace(p->name, "%s %s %s%s", stage_name(call->stage), call->session, call->key[0] ? "key " : "", call->key);
-	judge_called(call);
+	witness.on_called(call);
 	send_off(call, request->timeout);
 	return call;
 }
@@ -209,7 +202,7 @@ void http_cancel(struct http *http, struct http_call *call)
 {
 	if (http->process->alive) {
 		trace(http->process->name, "gives up the %s of %s", stage_name(call->stage), call->session);
-		judge_gave_up(call);
+		witness.on_gave_up(call);
 	}
 	close_call(call);
 }
@@ -231,7 +224,7 @@ void http_run(struct http *http, usec_t now)
 		close_call(call);
 		trace(http->process->name, "hears of the %s of %s: %d %s", stage_name(call->stage), call->session,
 		      call->reply.status, call->reply.message);
-		judge_heard(call);
+		witness.on_heard(call);
 		call->done(call->arg, &call->reply);
 	}
 }

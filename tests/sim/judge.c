@@ -1,44 +1,15 @@
 /* The verdict, the sources, and what is checked at turns and at the end. */
-#include "sim/judge.h"
+#include "sim/judge_parts.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "sim/kafka_doors.h"
 #include "sim/process.h"
-#include "sim/trace.h"
+#include "sim/verdict.h"
+#include "sim/witness.h"
 #include "sim/world.h"
 
-static char verdict[512];
 static struct source *sources;
-
-void judge_begin(void)
-{
-	verdict[0] = '\0';
-	sources = NULL;
-	judge_begin_calls();
-}
-
-void judge_fail(const char *format, ...)
-{
-	va_list args;
-	if (verdict[0])
-		return;
-	va_start(args, format);
-	vsnprintf(verdict, sizeof(verdict), format, args);
-	va_end(args);
-	trace("judge", "%s", verdict);
-}
-
-bool judge_has_failed(void)
-{
-	return verdict[0] != '\0';
-}
-
-const char *judge_verdict(void)
-{
-	return verdict;
-}
 
 struct source *judge_sources(void)
 {
@@ -71,26 +42,27 @@ struct source *judge_source_of(const struct record *record)
 
 /* ---- disturbances ---- */
 
-void judge_died(const struct process *p)
+static void on_died(const struct process *p)
 {
 	(void)p;
 	for (struct source *s = sources; s; s = s->next)
 		s->is_disturbed = true;
 }
 
-void judge_gave_back(const struct process *p)
+static void on_gave_back(const struct process *p)
 {
 	(void)p;
 	for (struct source *s = sources; s; s = s->next)
 		s->is_moved = true;
 }
 
-void judge_exited(const struct process *p)
+static void on_exited(const struct process *p)
 {
-	const bool may_fail = !world.calm || p->signals.stop > 1;
-	judge_died(p);
+	const bool misfit = topology_is_misfit() && !p->worker.subscribed;
+	const bool may_fail = p->is_fenced || misfit || (p->signals.stop > 0 && !p->stop_is_fair);
+	on_died(p);
 	if (p->worker.exit_code != 0 && !may_fail)
-		judge_fail("%s ended with %d although nothing was wrong", p->name, p->worker.exit_code);
+		verdict_give("%s ended with %d although nothing was wrong", p->name, p->worker.exit_code);
 }
 
 /* ---- turns ---- */
@@ -101,19 +73,20 @@ static void judge_partition(const struct process *p, const struct partition *par
 	for (const struct job *job = part->jobs; job; job = job->next) {
 		count++;
 		if (job->partition != part)
-			judge_fail("%s: a job of %s/%d says that it is of another", p->name, part->topic, part->number);
+			verdict_give("%s: a job of %s/%d says that it is of another", p->name, part->topic,
+				     part->number);
 		if (offsets_is_done(part->offsets, job->record->offset))
-			judge_fail("%s: %s/%d/%lld is done, but still at work", p->name, part->topic, part->number,
-				   (long long)job->record->offset);
+			verdict_give("%s: %s/%d/%lld is done, but still at work", p->name, part->topic, part->number,
+				     (long long)job->record->offset);
 	}
 	if (count != part->job_count || count > (size_t)world.plan.settings.worker.window)
-		judge_fail("%s holds %zu records of %s/%d", p->name, count, part->topic, part->number);
+		verdict_give("%s holds %zu records of %s/%d", p->name, count, part->topic, part->number);
 	if (count > offsets_open_count(part->offsets))
-		judge_fail("%s holds %zu records of %s/%d, of which only %zu are open", p->name, count, part->topic,
-			   part->number, offsets_open_count(part->offsets));
+		verdict_give("%s holds %zu records of %s/%d, of which only %zu are open", p->name, count, part->topic,
+			     part->number, offsets_open_count(part->offsets));
 }
 
-void judge_turned(const struct process *p)
+static void on_turned(const struct process *p)
 {
 	const struct worker *w = &p->worker;
 	size_t memory = 0;
@@ -125,10 +98,10 @@ void judge_turned(const struct process *p)
 	for (const struct job *job = w->orphans; job; job = job->next)
 		memory += job_memory(job);
 	if (memory != w->job_memory)
-		judge_fail("%s counts %zu bytes of jobs, but there are %zu", p->name, w->job_memory, memory);
+		verdict_give("%s counts %zu bytes of jobs, but there are %zu", p->name, w->job_memory, memory);
 	for (int i = 0; i < p->http_count; i++)
 		if (http_in_flight(p->http[i]) > (size_t)p->tenants[i].max_in_flight + 1)
-			judge_fail("%s has %zu calls in flight", p->name, http_in_flight(p->http[i]));
+			verdict_give("%s has %zu calls in flight", p->name, http_in_flight(p->http[i]));
 }
 
 /* ---- the end ---- */
@@ -159,9 +132,20 @@ bool judge_all_done(bool insist)
 		if (is_finished(s, &what))
 			continue;
 		if (insist)
-			judge_fail("%s/%d/%lld (%s) %s", s->entry->record->topic, s->entry->record->partition,
-				   (long long)s->entry->record->offset, s->id, what);
+			verdict_give("%s/%d/%lld (%s) %s", s->entry->record->topic, s->entry->record->partition,
+				     (long long)s->entry->record->offset, s->id, what);
 		return false;
 	}
 	return true;
+}
+
+void judge_begin(void)
+{
+	sources = NULL;
+	judge_begin_calls();
+	judge_begin_records();
+	witness.on_turned = on_turned;
+	witness.on_died = on_died;
+	witness.on_gave_back = on_gave_back;
+	witness.on_exited = on_exited;
 }

@@ -22,9 +22,7 @@
 #include "handoff/macros.h"
 #include "rules/history.h"
 #include "sim/broker.h"
-#include "sim/http.h"
-
-struct process;
+#include "sim/call.h"
 
 enum source_kind { SOURCE_HANDOFF, SOURCE_CANCEL, SOURCE_INVALID };
 
@@ -34,23 +32,23 @@ struct source {
 	struct entry *entry;
 	int tenant;
 	char session[32];
-	char id[128]; /* "": the worker makes one of the record's place */
+	char id[128];  /* "": the worker makes one of the record's place */
 	char key[160]; /* its Idempotency-Key; "" until it was seen */
 	int replay;
 	int64_t deadline_ms;
 	int64_t written_ms;
-	bool has_twin;    /* another record has its id */
-	bool may_cancel;  /* a cancel was written that means it */
-	bool is_alone;    /* nobody else's handoff is in its session, and it was not transferring before */
-	int outcomes;     /* visible ones */
+	bool has_twin;   /* another record has its id */
+	bool may_cancel; /* a cancel was written that means it */
+	bool is_alone;   /* nobody else's handoff is in its session, and it was not transferring before */
+	int outcomes;    /* visible ones */
 	int dead_letters;
 	struct entry **published; /* every retry and outcome of it, visible or not */
 	size_t published_count, published_cap;
 	int32_t calls[STAGE_COUNT]; /* sent */
 	bool is_disturbed;          /* somebody died or was expelled since it was written */
-	bool is_moved;              /* partitions have changed hands: the calls of an attempt that waits are forgotten */
-	bool may_have_run;          /* a trigger of it, as its sender has heard */
-	int unheard;                /* triggers whose end nobody has heard, perhaps never will */
+	bool is_moved;     /* partitions have changed hands: the calls of an attempt that waits are forgotten */
+	bool may_have_run; /* a trigger of it, as its sender has heard */
+	int unheard;       /* triggers whose end nobody has heard, perhaps never will */
 	/* of the triggers of one attempt by one owner: */
 	const struct entry *attempt;
 	const struct membership *owner;
@@ -60,11 +58,6 @@ struct source {
 };
 
 void judge_begin(void);
-void judge_begin_calls(void);
-/* The first one counts. */
-void judge_fail(const char *format, ...) PRINTF_LIKE(1, 2);
-bool judge_has_failed(void);
-const char *judge_verdict(void);
 
 /* A record that the story has written. */
 struct source *judge_add(struct entry *entry, enum source_kind kind);
@@ -72,22 +65,7 @@ struct source *judge_add(struct entry *entry, enum source_kind kind);
 struct source *judge_source_of(const struct record *record);
 struct source *judge_sources(void);
 
-/* What the doors tell. */
-void judge_written(struct entry *entry);
-void judge_transaction(const struct transaction *transaction);
-void judge_committed(struct log *log);
-void judge_called(struct http_call *call);
-void judge_heard(struct http_call *call);
-void judge_gave_up(struct http_call *call);
-void judge_turned(const struct process *p);
-void judge_died(const struct process *p);
-void judge_gave_back(const struct process *p);
-void judge_exited(const struct process *p);
-
 /* Is everything done that was asked for? With `insist` it is a verdict if not. */
 bool judge_all_done(bool insist);
-
-/* A retry record read again, or a request's fresh start. */
-void judge_read_history(const struct entry *entry, struct history *ret);
 
 #endif

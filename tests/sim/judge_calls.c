@@ -3,9 +3,11 @@
 #include <string.h>
 
 #include "rules/retry_after.h"
-#include "sim/judge.h"
+#include "sim/judge_parts.h"
 #include "sim/kafka_doors.h"
 #include "sim/process.h"
+#include "sim/verdict.h"
+#include "sim/witness.h"
 #include "sim/world.h"
 #include "worker/job.h"
 
@@ -33,40 +35,40 @@ static bool is_surely_not_executed(const struct http_call *call)
 
 static void check_owner(const struct http_call *call)
 {
-	const struct process *p = http_process(call);
+	const struct process *p = call->process;
 	const char *what = stage_name(call->stage);
 	if (!call->membership || call->membership->ended)
-		judge_fail("%s starts a %s without owning anything", p->name, what);
+		verdict_give("%s starts a %s without owning anything", p->name, what);
 	else if (!p->unread_gap && !group_accepts(call->membership))
-		judge_fail("%s starts a %s although it was expelled", p->name, what);
+		verdict_give("%s starts a %s although it was expelled", p->name, what);
 	else if (!consumer_is_reading(p->consumer))
-		judge_fail("%s starts a %s while it gives its partitions back", p->name, what);
+		verdict_give("%s starts a %s while it gives its partitions back", p->name, what);
 }
 
 static void check_times(const struct http_call *call, const struct entry *entry, const struct source *source)
 {
 	struct history h;
-	const char *name = http_process(call)->name;
+	const char *name = call->process->name;
 	const int64_t now_ms = world_unix_ms();
-	if (http_process(call)->unread_gap)
+	if (call->process->unread_gap)
 		return; /* it has been standing still since it looked at the clock */
 	judge_read_history(entry, &h);
 	if (now_ms < h.not_before_ms - world.wall_back_ms)
-		judge_fail("%s starts a %s of %s %lld ms before its time", name, stage_name(call->stage), source->id,
-			   (long long)(h.not_before_ms - now_ms));
+		verdict_give("%s starts a %s of %s %lld ms before its time", name, stage_name(call->stage), source->id,
+			     (long long)(h.not_before_ms - now_ms));
 	if (now_ms >= source->deadline_ms)
-		judge_fail("%s starts a %s of %s %lld ms after its deadline", name, stage_name(call->stage), source->id,
-			   (long long)(now_ms - source->deadline_ms));
+		verdict_give("%s starts a %s of %s %lld ms after its deadline", name, stage_name(call->stage),
+			     source->id, (long long)(now_ms - source->deadline_ms));
 }
 
 /* Asked to be left alone by a 429. */
 static void check_gate(const struct http_call *call)
 {
-	const struct process *p = http_process(call);
-	const int t = http_tenant(call);
+	const struct process *p = call->process;
+	const int t = call->tenant;
 	if (closed_life[p->slot][t] == p->life && agenda_now() < closed_until[p->slot][t])
-		judge_fail("%s starts a %s %lld ms before Retry-After has passed", p->name, stage_name(call->stage),
-			   (long long)((closed_until[p->slot][t] - agenda_now()) / USEC_PER_MSEC));
+		verdict_give("%s starts a %s %lld ms before Retry-After has passed", p->name, stage_name(call->stage),
+			     (long long)((closed_until[p->slot][t] - agenda_now()) / USEC_PER_MSEC));
 }
 
 static bool is_orphan(const struct http_call *call)
@@ -78,15 +80,15 @@ static void check_session(const struct http_call *call)
 {
 	for (int slot = 0; slot < SLOTS_MAX; slot++) {
 		const struct process *p = world.slots[slot];
-		const int t = http_tenant(call);
+		const int t = call->tenant;
 		if (!p || !p->alive || t >= p->http_count)
 			continue;
 		for (const struct http_call *c = http_open_calls(p->http[t]); c; c = c->next) {
 			if (c == call || c->answered || strcmp(c->session, call->session) != 0)
 				continue;
-			if (p == http_process(call) || !is_orphan(c))
-				judge_fail("%s starts a %s of %s while the %s of %s is open", http_process(call)->name,
-					   stage_name(call->stage), call->session, stage_name(c->stage), p->name);
+			if (p == call->process || !is_orphan(c))
+				verdict_give("%s starts a %s of %s while the %s of %s is open", call->process->name,
+					     stage_name(call->stage), call->session, stage_name(c->stage), p->name);
 		}
 	}
 }
@@ -103,24 +105,27 @@ static void check_key(const struct http_call *call, struct source *s)
 	if (!s->key[0])
 		snprintf(s->key, sizeof(s->key), "%s", s->id[0] ? expected : call->key);
 	if (strcmp(s->key, call->key) != 0)
-		judge_fail("the trigger of %s has the key %s, not %s", s->id, call->key, s->key);
+		verdict_give("the trigger of %s has the key %s, not %s", s->id, call->key, s->key);
 }
 
-/* Without a marker a worker takes what a dead one has done in a later attempt for the work of the attempt before. */
+/* Without a marker a worker takes what a dead one has done in a later attempt for the work of the attempt before. And
+ * at least once, a record and its retry may both be alive after a death: neither can know of the other. */
 static bool may_trigger_again(const struct http_call *call, const struct entry *entry)
 {
-	const struct settings_tenant *t = &world.plan.tenant_settings[http_tenant(call)];
-	return t->retrigger_keyed || (!t->marker_variable[0] && entry != entry->source->entry);
+	const struct settings_tenant *t = &world.plan.tenant_settings[call->tenant];
+	return t->retrigger_keyed || (!t->marker_variable[0] && entry != entry->source->entry) ||
+	       (!world.plan.settings.kafka.exactly_once && entry->source->is_disturbed);
 }
 
 static void check_trigger(const struct http_call *call, const struct entry *entry, struct source *s)
 {
-	const struct process *p = http_process(call);
+	const struct process *p = call->process;
 	check_key(call, s);
 	if (s->attempt == entry && s->owner == call->membership && (s->attempt_may_have_run || s->attempt_is_open))
-		judge_fail("%s sends a second trigger of %s in one attempt", p->name, s->id);
+		verdict_give("%s sends a second trigger of %s in one attempt", p->name, s->id);
 	if (!may_trigger_again(call, entry) && (s->may_have_run || s->unheard > 0))
-		judge_fail("%s sends a second trigger of %s although the first may have been executed", p->name, s->id);
+		verdict_give("%s sends a second trigger of %s although the first may have been executed", p->name,
+			     s->id);
 	s->attempt = entry;
 	s->owner = call->membership;
 	s->attempt_may_have_run = false;
@@ -128,24 +133,18 @@ static void check_trigger(const struct http_call *call, const struct entry *entr
 	s->unheard++;
 }
 
-void judge_begin_calls(void)
-{
-	memset(closed_until, 0, sizeof(closed_until));
-	memset(closed_life, 0, sizeof(closed_life));
-}
-
-void judge_called(struct http_call *call)
+static void on_called(struct http_call *call)
 {
 	if (call->stage == STAGE_LOGIN)
 		return;
 	struct entry *entry = entry_of(call);
 	struct source *source = entry ? entry->source : NULL;
 	if (!source || !broker_is_visible(entry) || source->kind != SOURCE_HANDOFF) {
-		judge_fail("%s makes a call for something that is no request", http_process(call)->name);
+		verdict_give("%s makes a call for something that is no request", call->process->name);
 		return;
 	}
 	if (strcmp(source->session, call->session) != 0)
-		judge_fail("%s calls the session %s, not %s", http_process(call)->name, call->session, source->session);
+		verdict_give("%s calls the session %s, not %s", call->process->name, call->session, source->session);
 	check_owner(call);
 	check_times(call, entry, source);
 	check_gate(call);
@@ -156,8 +155,8 @@ void judge_called(struct http_call *call)
 
 static void learn_gate(const struct http_call *call)
 {
-	const struct process *p = http_process(call);
-	const int t = http_tenant(call);
+	const struct process *p = call->process;
+	const int t = call->tenant;
 	if (call->stage == STAGE_LOGIN || call->reply.error != HTTP_OK || call->reply.status != 429)
 		return;
 	const int64_t wait_ms = retry_after_ms(call->reply.retry_after, call->reply.date, world_unix_ms());
@@ -189,13 +188,22 @@ static void learn(struct http_call *call, bool may_have_run)
 	}
 }
 
-void judge_heard(struct http_call *call)
+static void on_heard(struct http_call *call)
 {
 	learn_gate(call);
 	learn(call, !is_surely_not_executed(call));
 }
 
-void judge_gave_up(struct http_call *call)
+static void on_gave_up(struct http_call *call)
 {
 	learn(call, true);
+}
+
+void judge_begin_calls(void)
+{
+	memset(closed_until, 0, sizeof(closed_until));
+	memset(closed_life, 0, sizeof(closed_life));
+	witness.on_called = on_called;
+	witness.on_heard = on_heard;
+	witness.on_gave_up = on_gave_up;
 }

@@ -15,11 +15,8 @@
 #include "sim/broker.h"
 #include "sim/group.h"
 
-/* The coordinator's word arrives at the client. `lost`: the partitions are gone already. */
-void consumer_must_give_back(struct member *member, bool lost);
-void consumer_is_assigned(struct member *member);
-/* Something was written to the log, or its stable end has moved. */
-void consumers_notice(const struct log *log);
+/* Readers hear of what is new. */
+void consumers_begin(void);
 
 /* As whom batches are committed now; NULL: as nobody. */
 struct membership *consumer_membership(struct kafka_consumer *consumer);
@@ -30,5 +27,6 @@ void consumer_trouble(struct kafka_consumer *consumer);
 
 /* For as long as it lasts, the topics do not fit together. */
 void topology_misfit(bool misfit);
+bool topology_is_misfit(void);
 
 #endif

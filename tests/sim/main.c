@@ -16,9 +16,9 @@
 #include <unistd.h>
 
 #include "handoff/macros.h"
-#include "sim/judge.h"
+#include "sim/play.h"
 #include "sim/trace.h"
-#include "sim/world.h"
+#include "sim/verdict.h"
 
 enum { EXIT_USAGE = 2, JOBS_MAX = 256, TOLD_EVERY = 20 };
 
@@ -63,12 +63,12 @@ static void tell(int fd, struct news *news)
 }
 
 /* A player's life. */
-static _Noreturn void play(const struct options *o, uint64_t offset, int fd)
+static _Noreturn void be_player(const struct options *o, uint64_t offset, int fd)
 {
 	struct news news = { 0 };
 	for (uint64_t i = offset; i < o->seeds && !news.is_broken; i += o->jobs) {
 		playing[offset] = o->first + i;
-		news.is_broken = !world_play(o->first + i);
+		news.is_broken = !play(o->first + i);
 		news.broken_seed = o->first + i;
 		if (++news.played == TOLD_EVERY || news.is_broken)
 			tell(fd, &news);
@@ -104,13 +104,13 @@ static bool listen_to(int fd, const struct options *o, uint64_t *ret_played, uin
 static int explain(uint64_t seed, enum trace_mode mode)
 {
 	trace_set(mode);
-	const bool kept = world_play(seed);
+	const bool kept = play(seed);
 	if (mode == TRACE_TAIL)
 		trace_print_tail();
 	if (kept)
 		printf("seed %" PRIu64 ": every promise was kept\n", seed);
 	else
-		printf("\nseed %" PRIu64 ": %s\n", seed, judge_verdict());
+		printf("\nseed %" PRIu64 ": %s\n", seed, verdict_text());
 	return kept ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -140,7 +140,7 @@ static int run(const struct options *o)
 	for (uint64_t i = 0; i < o->jobs; i++) {
 		players[i] = fork();
 		if (players[i] == 0)
-			play(o, i, ends[1]);
+			be_player(o, i, ends[1]);
 	}
 	close(ends[1]);
 	const bool kept = listen_to(ends[0], o, &played, &broken);
@@ -167,13 +167,13 @@ static bool take_number(const char *text, uint64_t *ret)
 
 static int take_options(int argc, char **argv, struct options *o)
 {
-	static const struct option known[] = { { "seeds", required_argument, NULL, 'n' },
-					       { "first", required_argument, NULL, 'f' },
-					       { "jobs", required_argument, NULL, 'j' },
-					       { "seed", required_argument, NULL, 's' },
-					       { "help", no_argument, NULL, 'h' },
-					       { NULL, 0, NULL, 0 } };
-	for (int c = getopt_long(argc, argv, "h", known, NULL); c != -1; c = getopt_long(argc, argv, "h", known, NULL)) {
+	static const struct option known[] = {
+		{ "seeds", required_argument, NULL, 'n' }, { "first", required_argument, NULL, 'f' },
+		{ "jobs", required_argument, NULL, 'j' },  { "seed", required_argument, NULL, 's' },
+		{ "help", no_argument, NULL, 'h' },        { NULL, 0, NULL, 0 }
+	};
+	for (int c = getopt_long(argc, argv, "h", known, NULL); c != -1;
+	     c = getopt_long(argc, argv, "h", known, NULL)) {
 		uint64_t *number = c == 'n'   ? &o->seeds
 				   : c == 'f' ? &o->first
 				   : c == 'j' ? &o->jobs

@@ -130,7 +130,8 @@ static void draw_settings(struct plan *p)
 static void tell(const struct plan *p)
 {
 	const struct settings *s = &p->settings;
-	trace("plan", "%d workers, %d partitions, %d lanes, %s, window %lld, budgets %lld %lld %lld %lld, %d records in %lld s",
+	trace("plan",
+	      "%d workers, %d partitions, %d lanes, %s, window %lld, budgets %lld %lld %lld %lld, %d records in %lld s",
 	      p->slots, p->partitions, p->lanes, s->kafka.exactly_once ? "exactly once" : "at least once",
 	      (long long)s->worker.window, (long long)s->retry.budgets[0], (long long)s->retry.budgets[1],
 	      (long long)s->retry.budgets[2], (long long)s->retry.budgets[3], p->requests,

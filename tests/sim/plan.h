@@ -42,8 +42,8 @@ struct troubles {
 
 struct plan {
 	int slots, partitions, lanes, tenants, sessions;
-	int requests;     /* records to write in all, cancels and such included */
-	usec_t horizon;   /* trouble ends here */
+	int requests;   /* records to write in all, cancels and such included */
+	usec_t horizon; /* trouble ends here */
 	struct troubles troubles;
 	/* disturbances in the whole history */
 	int crashes, freezes, stops, losses, rebalances, broker_outages, tenant_outages, wall_steps, misfits;

@@ -3,9 +3,9 @@
 #include <stdio.h>
 
 #include "sim/chance.h"
-#include "sim/judge.h"
-#include "sim/kafka_doors.h"
 #include "sim/trace.h"
+#include "sim/verdict.h"
+#include "sim/witness.h"
 #include "sim/world.h"
 
 #define SESSION_TIMEOUT (15 * USEC_PER_SEC)
@@ -48,7 +48,9 @@ struct process *process_start(int slot)
 	snprintf(p->name, sizeof(p->name), "w%d.%d", slot, p->life);
 	p->alive = true;
 	p->effects_left = -1;
+	p->member.name = p->name;
 	p->member.process = p;
+	p->member.in = process_in;
 	take_settings(p);
 	world.slots[slot] = p;
 	world.running = p;
@@ -58,7 +60,7 @@ struct process *process_start(int slot)
 	world.running = NULL;
 	p->wake_at = agenda_now();
 	if (r != 0)
-		judge_fail("%s cannot start: %s", p->name, fault.message);
+		verdict_give("%s cannot start: %s", p->name, fault.message);
 	return p;
 }
 
@@ -88,7 +90,7 @@ static void die(struct process *p, const char *how)
 {
 	trace(p->name, "is killed %s", how);
 	p->alive = false;
-	judge_died(p);
+	witness.on_died(p);
 	fall_silent(p);
 }
 
@@ -139,6 +141,7 @@ void process_stop(struct process *p)
 		return;
 	trace(p->name, "is told to stop");
 	p->signals.stop++;
+	p->stop_is_fair = world.calm && p->signals.stop == 1 && !p->frozen;
 	process_wake(p);
 }
 
@@ -192,7 +195,7 @@ bool process_effect(struct process *p, const char *what)
 static void settle_exit(struct process *p)
 {
 	trace(p->name, "ends with %d", p->worker.exit_code);
-	judge_exited(p);
+	witness.on_exited(p);
 	bury(p);
 	/* The library says good-bye when it can; a worker that failed does not. */
 	if (p->worker.exit_code != 0)
@@ -211,7 +214,7 @@ void process_turn(struct process *p)
 		bury(p);
 		return;
 	}
-	judge_turned(p);
+	witness.on_turned(p);
 	if (p->worker.finished) {
 		settle_exit(p);
 		return;
@@ -219,6 +222,6 @@ void process_turn(struct process *p)
 	const usec_t wait = worker_wait(&p->worker);
 	p->turns_now = wait > USEC_PER_MSEC ? 0 : p->turns_now + 1;
 	if (p->turns_now > SPIN_MAX)
-		judge_fail("%s turns without ever sleeping", p->name);
+		verdict_give("%s turns without ever sleeping", p->name);
 	p->wake_at = now + (wait > TURN_COST ? wait : TURN_COST);
 }

@@ -21,7 +21,7 @@
 struct deferred;
 
 struct process {
-	char name[12];
+	char name[24];
 	int slot;
 	int life;
 	struct settings settings;
@@ -36,6 +36,7 @@ struct process {
 	int turns_now;    /* at this very instant */
 	int freeze_number;
 	bool stop_is_fair; /* nothing has kept it from a clean stop since it was told to */
+	bool is_fenced;    /* its producer was told so */
 	struct deferred *deferred;
 	struct member member;
 	struct kafka_consumer *consumer;

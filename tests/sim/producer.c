@@ -14,7 +14,6 @@
 
 #include "handoff/contract.h"
 #include "sim/chance.h"
-#include "sim/judge.h"
 #include "sim/kafka_doors.h"
 #include "sim/process.h"
 #include "sim/trace.h"
@@ -44,7 +43,7 @@ struct commit_request {
 	size_t count;
 	const struct membership *membership;
 	int slot, epoch;
-	bool is_lost;   /* on the way there */
+	bool is_lost;    /* on the way there */
 	bool is_unheard; /* its answer is lost */
 	enum kafka_verdict verdict;
 };
@@ -64,6 +63,7 @@ static void answer(struct kafka_producer *p, enum kafka_verdict verdict, const c
 		fault_set(&p->answer.fault, 0, FAULT_DEPENDENCY_DOWN, "%s", why);
 	p->answered = true;
 	p->transaction = NULL;
+	p->process->is_fenced = verdict == KAFKA_FENCED;
 	process_wake(p->process);
 }
 
@@ -152,13 +152,13 @@ static void ask_commit(struct kafka_producer *p)
 {
 	struct commit_request *r = agenda_memory(sizeof(*r));
 	*r = (struct commit_request){ .producer = p,
-			       .transaction = p->transaction,
-			       .membership = p->membership,
-			       .slot = p->process->slot,
-			       .epoch = p->epoch,
-			       .count = p->batch->offset_count,
-			       .is_lost = chance_hits(troubles()->batch_unknown),
-			       .is_unheard = chance_hits(troubles()->batch_unknown) };
+				      .transaction = p->transaction,
+				      .membership = p->membership,
+				      .slot = p->process->slot,
+				      .epoch = p->epoch,
+				      .count = p->batch->offset_count,
+				      .is_lost = chance_hits(troubles()->batch_unknown),
+				      .is_unheard = chance_hits(troubles()->batch_unknown) };
 	r->offsets = copy_offsets(p->batch);
 	if (process_effect(p->process, "ask for the commit"))
 		agenda_in(broker_way(), commit_arrives, r);

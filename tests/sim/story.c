@@ -208,8 +208,8 @@ static void ask_for_something(void *arg)
 	if (chance_hits(world.plan.aborted_records))
 		write_aborted();
 	if (chance_hits(world.plan.gaps))
-		broker_append_gap(broker_log(k->requests.items[0],
-					     (int32_t)chance_between(0, world.plan.partitions - 1)));
+		broker_append_gap(
+			broker_log(k->requests.items[0], (int32_t)chance_between(0, world.plan.partitions - 1)));
 	if (chance_hits(world.plan.cancels))
 		draft_cancel(&d);
 	else if (chance_hits(world.plan.invalid))
@@ -255,7 +255,8 @@ static void crash(void *arg)
 static void freeze(void *arg)
 {
 	(void)arg;
-	process_freeze(any_process(), chance_hits(500) ? chance_between(100000, 9000000) : chance_between(9000000, 40000000));
+	process_freeze(any_process(),
+		       chance_hits(500) ? chance_between(100000, 9000000) : chance_between(9000000, 40000000));
 }
 
 static void stop(void *arg)
@@ -274,7 +275,7 @@ static void lose(void *arg)
 		return;
 	trace(p->name, "cannot reach the coordinator");
 	group_expel(&p->member);
-	consumer_must_give_back(&p->member, true);
+	p->member.must_give_back(&p->member, true);
 }
 
 static void shake(void *arg)
@@ -325,7 +326,7 @@ static void begin_misfit(void *arg)
 static void scatter(int count, usec_t from, usec_t to, agenda_fn *fn)
 {
 	for (int i = 0; i < count; i++)
-		agenda_at(WORLD_BEGIN + chance_between(from, to), fn, NULL);
+		agenda_at(AGENDA_BEGIN + chance_between(from, to), fn, NULL);
 }
 
 void story_begin(void)

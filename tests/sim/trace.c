@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include "sim/agenda.h"
-#include "sim/world.h"
 
 enum { TAIL_LINES = 150, LINE_SIZE = 320 };
 
@@ -29,7 +28,7 @@ void trace(const char *who, const char *format, ...)
 	va_list args;
 	if (mode == TRACE_OFF)
 		return;
-	const double at = (double)(agenda_now() - WORLD_BEGIN) / (double)USEC_PER_SEC;
+	const double at = (double)(agenda_now() - AGENDA_BEGIN) / (double)USEC_PER_SEC;
 	const int n = snprintf(line, LINE_SIZE, "%11.6f  %-8s ", at, who);
 	va_start(args, format);
 	vsnprintf(line + n, LINE_SIZE - (size_t)n, format, args);

@@ -3,11 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "json/scan.h"
 #include "sim/chance.h"
-#include "sim/process.h"
 #include "sim/trace.h"
 #include "sim/world.h"
+#include "json/scan.h"
 
 struct tenant_state {
 	struct upstream_session sessions[SESSIONS_MAX];
@@ -18,7 +17,8 @@ struct tenant_state {
 
 static struct tenant_state tenants[TENANTS_MAX];
 
-static const char variables[] = "{\"intent\":\"billing\",\"number\":123456789012345678901234567890,\"caf\\u00e9\":1.50}";
+static const char variables[] =
+	"{\"intent\":\"billing\",\"number\":123456789012345678901234567890,\"caf\\u00e9\":1.50}";
 
 static void init_session(struct upstream_session *s, int number)
 {
@@ -135,7 +135,7 @@ static enum fate trouble(struct http_call *call, const struct troubles *t)
 
 enum fate upstream_fate(struct http_call *call)
 {
-	struct tenant_state *t = &tenants[http_tenant(call)];
+	struct tenant_state *t = &tenants[call->tenant];
 	if (agenda_now() < t->down_until)
 		return FATE_REFUSED;
 	if (world.calm)
@@ -162,7 +162,7 @@ static void store_variables(struct upstream_session *s, const char *body)
 
 static void run_flow(struct http_call *call, struct upstream_session *s)
 {
-	if (upstream_executions(http_tenant(call), s->id, call->key) > 0)
+	if (upstream_executions(call->tenant, s->id, call->key) > 0)
 		return; /* the key is honoured: the first answer again */
 	struct execution *e = agenda_memory(sizeof(*e));
 	snprintf(e->key, sizeof(e->key), "%s", call->key);
@@ -180,7 +180,7 @@ static int status_of(const struct http_call *call, const struct upstream_session
 	int serial = 0;
 	if (call->stage == STAGE_LOGIN)
 		return 200;
-	if (sscanf(call->token, "t%d", &serial) != 1 || serial < tenants[http_tenant(call)].valid_from)
+	if (sscanf(call->token, "t%d", &serial) != 1 || serial < tenants[call->tenant].valid_from)
 		return 401;
 	if (!s || !s->exists)
 		return 404;
@@ -191,7 +191,7 @@ static int status_of(const struct http_call *call, const struct upstream_session
 
 void upstream_execute(struct http_call *call)
 {
-	struct upstream_session *s = find(http_tenant(call), call->session);
+	struct upstream_session *s = find(call->tenant, call->session);
 	if (call->fate == FATE_ERROR_BEFORE)
 		return;
 	const int status = status_of(call, s);
@@ -241,9 +241,9 @@ static const char *write_success(const struct http_call *call)
 {
 	static const char updated[] = "{\"telephony\":{\"status\":\"transferring\",\"transferId\":\"x\"}}";
 	if (call->stage == STAGE_LOGIN)
-		return write_login(&tenants[http_tenant(call)], agenda_memory(128), 128);
+		return write_login(&tenants[call->tenant], agenda_memory(128), 128);
 	if (call->stage == STAGE_FETCH)
-		return write_session(find(http_tenant(call), call->session));
+		return write_session(find(call->tenant, call->session));
 	if (chance_hits(30))
 		return "";
 	return call->stage == STAGE_UPDATE ? updated : write_flow();

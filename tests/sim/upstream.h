@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 #include "base/clock.h"
-#include "sim/http.h"
+#include "sim/call.h"
 
 struct execution {
 	struct execution *next;

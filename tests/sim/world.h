@@ -10,8 +10,6 @@
 #include "sim/agenda.h"
 #include "sim/plan.h"
 
-#define WORLD_BEGIN (1000 * USEC_PER_SEC)
-
 struct process;
 
 struct world {
@@ -27,9 +25,6 @@ struct world {
 extern struct world world;
 
 int64_t world_unix_ms(void);
-/* Plays the history of a seed. True when every promise was kept; else judge_verdict() says which was not. */
-bool world_play(uint64_t seed);
-/* Turns events and processes until then, or until nothing is left to do. */
-void world_run_until(usec_t end);
+void world_begin(uint64_t seed);
 
 #endif

@@ -134,6 +134,25 @@ static void test_a_dead_worker_is_not_forgotten(void **state)
 	}
 }
 
+/* The same, but the successor's fetch fails, so that it parks without having seen the marker. */
+static void test_attempts_without_an_update_are_counted(void **state)
+{
+	struct history history = fresh();
+	struct handoff h;
+	(void)state;
+	for (int32_t attempt = 1; attempt <= 2; attempt++) {
+		bring_to(&h, STAGE_FETCH, &history);
+		answer(&h, http(503, ""), "");
+		assert_int_equal(h.history.progress.unmarked, attempt);
+		history = h.history;
+		handoff_fini(&h);
+	}
+	bring_to(&h, STAGE_UPDATE, &history);
+	answer(&h, http(409, ""), "");
+	assert_int_equal(h.history.progress.unmarked, 0);
+	handoff_fini(&h);
+}
+
 static void test_not_voice_and_missing(void **state)
 {
 	struct handoff h;
@@ -157,6 +176,7 @@ int main(void)
 		cmocka_unit_test(test_budgets_are_kept_apart),
 		cmocka_unit_test(test_what_a_fetch_decides),
 		cmocka_unit_test(test_a_dead_worker_is_not_forgotten),
+		cmocka_unit_test(test_attempts_without_an_update_are_counted),
 		cmocka_unit_test(test_not_voice_and_missing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -358,6 +358,7 @@ static void test_headers_never_accumulate(void **state)
 	size_t count = 0;
 	for (int attempt = 2; attempt < 6; attempt++) {
 		h.attempt = attempt;
+		h.progress.unmarked = attempt - 1;
 		struct record *next = history_retry_record(at, "handoff.retry", "abc", "b", &h);
 		assert_non_null(next);
 		record_free(at);
@@ -367,6 +368,7 @@ static void test_headers_never_accumulate(void **state)
 		assert_int_equal(back.attempt, attempt);
 		assert_int_equal(back.spilled_at_ms, 4000);
 		assert_int_equal(back.replay, 3);
+		assert_int_equal(back.progress.unmarked, attempt - 1);
 		assert_string_equal(back.progress.call_id, h.progress.call_id);
 		assert_string_equal(back.progress.transfer_id, h.progress.transfer_id);
 		assert_span(only(at, "handoff-batch"), "b");

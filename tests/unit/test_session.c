@@ -68,6 +68,20 @@ static void test_status_and_channel(void **state)
 	}
 }
 
+/* The record says that the attempt before sent no update, and yet its marker is there: a worker died in it. */
+static void test_marker_of_a_dead_worker(void **state)
+{
+	struct history history = second_attempt();
+	const struct session_reader reader = reader_of(&history);
+	(void)state;
+	history.progress.unmarked = 1;
+	assert_int_equal(read_body("{\"variables\":{\"handoffdId\":\"h-1#" ORIGIN "#1\"}}", &reader).marker,
+			 MARKER_THIS);
+	history.attempt = 3;
+	assert_int_equal(read_body("{\"variables\":{\"handoffdId\":\"h-1#" ORIGIN "#1\"}}", &reader).marker,
+			 MARKER_EARLIER);
+}
+
 static void test_marker(void **state)
 {
 	static const struct {
@@ -222,6 +236,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_status_and_channel),
 		cmocka_unit_test(test_marker),
+		cmocka_unit_test(test_marker_of_a_dead_worker),
 		cmocka_unit_test(test_marker_of_replays_and_odd_ids),
 		cmocka_unit_test(test_without_a_marker_the_state_tells),
 		cmocka_unit_test(test_what_cannot_be_merged_is_refused),

@@ -1,13 +1,13 @@
 /*
- * http - the calls of a worker on their way to the simulated Cognigy and back: doors/http.h
+ * call - one HTTP call, on its way to the simulated Cognigy and back
  *
  *   http_start ──> sent ──> arrives, is executed or not ──> the reply is heard, or cut, or never comes
  *
  * The client's view and the server's differ: a call that timed out here may yet be executed there, one that was given
  * up runs on. The judge is told of both.
  */
-#ifndef SIM_HTTP_H
-#define SIM_HTTP_H
+#ifndef SIM_CALL_H
+#define SIM_CALL_H
 
 #include <stdbool.h>
 
@@ -16,22 +16,25 @@
 #include "sim/group.h"
 
 struct job;
+struct process;
 
 /* What becomes of the call; drawn when it starts. */
 enum fate {
-	FATE_ANSWERED,      /* executed as the session allows, answered */
-	FATE_REFUSED,       /* no connection */
-	FATE_VANISHED,      /* sent, never executed, no answer */
-	FATE_UNANSWERED,    /* executed, no answer */
-	FATE_CUT_BEFORE,    /* not executed, the connection breaks */
-	FATE_CUT_AFTER,     /* executed, the connection breaks */
-	FATE_ERROR_BEFORE,  /* not executed, answered with `status` */
-	FATE_ERROR_AFTER,   /* executed, and answered with `status` all the same */
-	FATE_GARBAGE        /* executed, answered with something that is no JSON */
+	FATE_ANSWERED,     /* executed as the session allows, answered */
+	FATE_REFUSED,      /* no connection */
+	FATE_VANISHED,     /* sent, never executed, no answer */
+	FATE_UNANSWERED,   /* executed, no answer */
+	FATE_CUT_BEFORE,   /* not executed, the connection breaks */
+	FATE_CUT_AFTER,    /* executed, the connection breaks */
+	FATE_ERROR_BEFORE, /* not executed, answered with `status` */
+	FATE_ERROR_AFTER,  /* executed, and answered with `status` all the same */
+	FATE_GARBAGE       /* executed, answered with something that is no JSON */
 };
 
 struct http_call {
 	struct http *http;
+	struct process *process;
+	int tenant;
 	enum stage stage;
 	char session[32]; /* "" for a login */
 	char key[160];    /* Idempotency-Key */
@@ -44,7 +47,6 @@ struct http_call {
 	bool open;     /* its end was not heard yet */
 	bool answered; /* its end is there to be heard */
 	bool executed;
-	bool may_have_run; /* as far as the client can know, once its end was heard */
 	struct membership *membership; /* under which it was started */
 	struct http_reply reply;
 	char retry_after[40], date[40];
@@ -53,9 +55,6 @@ struct http_call {
 	struct http_call *next; /* of those open */
 };
 
-struct process;
-struct process *http_process(const struct http_call *call);
-int http_tenant(const struct http_call *call);
 /* The calls whose end was not heard yet, of one client. */
 struct http_call *http_open_calls(const struct http *http);
 

@@ -1,0 +1,3 @@
+#include "sim/witness.h"
+
+struct witness witness;
