@@ -58,6 +58,8 @@ static void tell_lost(void *arg)
 
 void group_hear(struct member *member)
 {
+	if (member->joins == 0)
+		return;
 	member->in(member->process, chance_between(500, 60000), member->in_group ? tell_to_give_back : tell_lost,
 		   member);
 }
