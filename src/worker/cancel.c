@@ -36,10 +36,11 @@ struct told {
 static bool tell(struct worker *w, struct job *job)
 {
 	static const struct handoff_event event = { .kind = HANDOFF_CANCEL };
+	const bool is_known = job->handoff.history.progress.cancel_asked;
 	if (dispatch_end(job, &event))
 		return false;
 	/* Its outcome has to say so, whoever writes it. */
-	if (job->place == JOB_PARKED && spill_renew(w, job))
+	if (job->place == JOB_PARKED && !is_known && spill_renew(w, job))
 		return false;
 	return goes_on(job);
 }

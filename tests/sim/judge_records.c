@@ -66,7 +66,8 @@ static const char *compare_headers(const struct record *from, const struct recor
 static const char *compare_histories(const struct history *from, const struct history *to)
 {
 	/* Written once more, because the caller has hung up meanwhile. */
-	const bool is_renewed = to->progress.cancel_asked && !from->progress.cancel_asked && to->attempt == from->attempt;
+	const bool is_renewed =
+		to->progress.cancel_asked && !from->progress.cancel_asked && to->attempt == from->attempt;
 	const bool is_spill = to->spilled_at_ms > 0 || is_renewed;
 	if (from->progress.cancel_asked && !to->progress.cancel_asked)
 		return "has forgotten that it was cancelled";
