@@ -105,6 +105,7 @@ int worker_init(struct worker *w, const struct settings *settings, struct worker
 	*w = (struct worker){ .settings = settings, .signals = signals, .wakeup_fd = -1, .now = clock_read() };
 	w->session_timeout = settings_session_timeout_ms(&settings->kafka) * USEC_PER_MSEC;
 	w->started = w->now;
+	notify_init(&w->notify);
 	set_policy(w);
 	if (getrandom(&w->random, sizeof(w->random), 0) < 0 || w->random == 0)
 		w->random = (uint64_t)w->now.mono | 1;
@@ -405,6 +406,7 @@ usec_t worker_wait(const struct worker *w)
 	wait = sooner(wait, spill_wait(w));
 	wait = sooner(wait, outlet_wait(w->outlet, w->now.mono));
 	wait = sooner(wait, admin_wait(w->admin));
+	wait = sooner(wait, notify_wait(&w->notify, w->now.mono));
 	if (w->leaving == LEAVING_REVOKED && w->leave_by > w->now.mono)
 		wait = sooner(wait, w->leave_by - w->now.mono);
 	if (w->stopping)
@@ -440,6 +442,7 @@ void worker_serve(struct worker *w)
 	outlet_run(w->outlet, w->partitions, w->partition_count, w->now.mono, w->stopping || w->leaving != LEAVING_NOT);
 	rebalance_continue(w);
 	admin_run(w->admin);
+	herald_run(w);
 	sum_up_complaints(w);
 }
 

@@ -20,6 +20,7 @@
 #include "doors/kafka_producer.h"
 #include "doors/kafka_topology.h"
 #include "doors/loop.h"
+#include "doors/notify.h"
 #include "doors/settings.h"
 #include "rules/dedupe.h"
 #include "rules/meter.h"
@@ -59,6 +60,8 @@ struct worker {
 	struct kafka_producer *producer;
 	struct outlet *outlet;
 	struct admin *admin;
+	struct notify notify;
+	usec_t say_at; /* when the service manager hears of us next */
 	struct metrics *metrics;
 	struct meter arrived;             /* requests read; retries are none */
 	struct meter ended[REASON_COUNT]; /* outcomes */
@@ -206,6 +209,9 @@ struct admin *admin_new(struct worker *w, struct fault *fault) MUST_CHECK;
 struct admin *admin_free(struct admin *admin);
 void admin_run(struct admin *admin);
 usec_t admin_wait(const struct admin *admin);
+
+/* herald.c: the service manager is told how we are. */
+void herald_run(struct worker *w);
 
 /* Sets w->now, and stops dispatch when the process stood still since the last time. */
 void worker_read_clock(struct worker *w);
