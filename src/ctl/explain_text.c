@@ -6,16 +6,10 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "ctl/body.h"
 #include "json/write.h"
 
 /* --- pieces --- */
-
-static struct json_object *member(struct json_object *object, const char *key)
-{
-	struct json_object *found = NULL;
-	return json_object_is_type(object, json_type_object) && json_object_object_get_ex(object, key, &found) ? found
-													       : NULL;
-}
 
 /* A text of ours or of somebody else's, with nothing in it that a terminal would obey. */
 static void add_safe(struct buf *out, const char *text)
@@ -26,7 +20,7 @@ static void add_safe(struct buf *out, const char *text)
 
 static void add_member(struct buf *out, struct json_object *object, const char *key)
 {
-	struct json_object *found = member(object, key);
+	struct json_object *found = body_member(object, key);
 	add_safe(out, found ? json_object_get_string(found) : "-");
 }
 
@@ -47,17 +41,6 @@ static void add_seconds(struct buf *out, int64_t ms)
 static void add_place(struct buf *out, const struct record *record)
 {
 	buf_add_format(out, "%s/%" PRId32 "/%" PRId64, record->topic, record->partition, record->offset);
-}
-
-static struct json_object *body_of(const struct record *record)
-{
-	struct json_tokener *tokener = json_tokener_new();
-	struct json_object *body = NULL;
-	if (tokener && record->value.p && record->value.n < INT32_MAX)
-		body = json_tokener_parse_ex(tokener, record->value.p, (int)record->value.n);
-	if (tokener)
-		json_tokener_free(tokener);
-	return body;
 }
 
 /* --- what it waits for --- */
@@ -100,14 +83,14 @@ static const char *reply_of(const struct history *history)
 /* Does this worker have the partition that the newest record stands in? */
 static bool owns(const struct worker_view *view, const struct record *record)
 {
-	struct json_object *list = member(view->status, "partitions");
+	struct json_object *list = body_member(view->status, "partitions");
 	if (!json_object_is_type(list, json_type_array))
 		return false;
 	for (size_t i = 0; i < json_object_array_length(list); i++) {
 		struct json_object *one = json_object_array_get_idx(list, i);
-		struct json_object *topic = member(one, "topic");
+		struct json_object *topic = body_member(one, "topic");
 		if (topic && !strcmp(json_object_get_string(topic), record->topic) &&
-		    json_object_get_int(member(one, "partition")) == record->partition)
+		    json_object_get_int(body_member(one, "partition")) == record->partition)
 			return true;
 	}
 	return false;
@@ -116,12 +99,12 @@ static bool owns(const struct worker_view *view, const struct record *record)
 /* The tenant of the handoff in the worker's view; the only one where the request names none. */
 static struct json_object *tenant_of(const struct worker_view *view, const char *name)
 {
-	struct json_object *list = member(view->status, "tenants");
+	struct json_object *list = body_member(view->status, "tenants");
 	if (!json_object_is_type(list, json_type_array))
 		return NULL;
 	for (size_t i = 0; i < json_object_array_length(list); i++) {
 		struct json_object *one = json_object_array_get_idx(list, i);
-		struct json_object *its = member(one, "name");
+		struct json_object *its = body_member(one, "name");
 		if (!name || (its && !strcmp(json_object_get_string(its), name)))
 			return one;
 	}
@@ -130,7 +113,7 @@ static struct json_object *tenant_of(const struct worker_view *view, const char 
 
 static const char *what_holds(struct json_object *tenant)
 {
-	struct json_object *cause = member(tenant, "waitsFor");
+	struct json_object *cause = body_member(tenant, "waitsFor");
 	return json_object_is_type(cause, json_type_string) ? json_object_get_string(cause) : NULL;
 }
 
@@ -180,11 +163,11 @@ static void tell_error(struct json_object *error, struct buf *out)
 	if (!json_object_is_type(error, json_type_object))
 		return;
 	buf_add_text(out, "; ");
-	if (member(error, "stage")) {
+	if (body_member(error, "stage")) {
 		add_member(out, error, "stage");
 		buf_add_text(out, ": ");
 	}
-	if (member(error, "httpStatus")) {
+	if (body_member(error, "httpStatus")) {
 		add_member(out, error, "httpStatus");
 		buf_add_char(out, ' ');
 	}
@@ -193,20 +176,20 @@ static void tell_error(struct json_object *error, struct buf *out)
 
 static void tell_outcome(const struct story_event *e, struct buf *out)
 {
-	struct json_object *body = body_of(e->record);
+	struct json_object *body = body_parse(e->record);
 	buf_add_text(out, "ended as ");
 	add_member(out, body, "status");
 	buf_add_char(out, '/');
 	add_member(out, body, "reason");
 	buf_add_text(out, " after ");
-	add_member(out, member(body, "timing"), "totalMs");
+	add_member(out, body_member(body, "timing"), "totalMs");
 	buf_add_text(out, " ms and ");
 	add_member(out, body, "attempts");
 	buf_add_text(out, " attempts");
-	if (json_object_get_boolean(member(body, "cancelRequested")))
+	if (json_object_get_boolean(body_member(body, "cancelRequested")))
 		buf_add_text(out, "; a cancel had come too late");
-	tell_error(member(body, "error"), out);
-	if (json_object_get_boolean(member(body, "retryable")))
+	tell_error(body_member(body, "error"), out);
+	if (json_object_get_boolean(body_member(body, "retryable")))
 		buf_add_text(out, "; asking again may help");
 	json_object_put(body);
 }
@@ -251,10 +234,10 @@ static void write_events(const struct story *story, const struct story_chapter *
 
 static void tell_tenant(struct json_object *tenant, struct buf *out)
 {
-	struct json_object *gate = member(tenant, "gate");
-	struct json_object *breaker = member(tenant, "breaker");
-	buf_add_text(out, json_object_get_boolean(member(gate, "closed")) ? "gate closed" : "gate open");
-	if (member(gate, "opensInSeconds")) {
+	struct json_object *gate = body_member(tenant, "gate");
+	struct json_object *breaker = body_member(tenant, "breaker");
+	buf_add_text(out, json_object_get_boolean(body_member(gate, "closed")) ? "gate closed" : "gate open");
+	if (body_member(gate, "opensInSeconds")) {
 		buf_add_text(out, " for ");
 		add_member(out, gate, "opensInSeconds");
 		buf_add_text(out, " s");
@@ -265,9 +248,9 @@ static void tell_tenant(struct json_object *tenant, struct buf *out)
 	add_member(out, tenant, "calls");
 	buf_add_text(out, " of ");
 	add_member(out, tenant, "maxInFlight");
-	if (member(member(tenant, "rate"), "sharePerSecond")) {
+	if (body_member(body_member(tenant, "rate"), "sharePerSecond")) {
 		buf_add_text(out, ", rate ");
-		add_member(out, member(tenant, "rate"), "sharePerSecond");
+		add_member(out, body_member(tenant, "rate"), "sharePerSecond");
 		buf_add_text(out, " calls/s");
 	}
 }
@@ -446,7 +429,7 @@ void explain_write_json(const struct story *story, const struct worker_view *vie
 	for (size_t i = 0; i < story->chapter_count; i++)
 		write_chapter(story, &story->chapters[i], view, out);
 	write_array_end(out);
-	write_text(out, "worker", view->status ? json_object_get_string(member(view->status, "instance")) : NULL);
+	write_text(out, "worker", view->status ? json_object_get_string(body_member(view->status, "instance")) : NULL);
 	write_object_end(out);
 	buf_add_char(out, '\n');
 }

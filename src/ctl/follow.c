@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "ctl/body.h"
 #include "ctl/commands.h"
 #include "ctl/connection.h"
 #include "doors/kafka_reader.h"
@@ -53,19 +54,10 @@ static bool is_wanted(const struct follow *f, const struct record *record)
 	       header_is(record, HDR_STATUS, f->status) && header_is(record, HDR_REASON, f->reason);
 }
 
-/* A text of the outcome, with nothing in it that a terminal would obey; "-" when there is none. */
-static void print_text(struct json_object *object, const char *key)
+static void print_member(struct json_object *object, const char *key)
 {
-	struct json_object *member = NULL;
-	const bool there = object && json_object_object_get_ex(object, key, &member) && member;
-	for (const char *p = there ? json_object_get_string(member) : "-"; *p; p++)
-		putchar((unsigned char)*p < 0x20 || *p == 0x7f ? '?' : *p);
-}
-
-static struct json_object *member_of(struct json_object *object, const char *key)
-{
-	struct json_object *member = NULL;
-	return object && json_object_object_get_ex(object, key, &member) ? member : NULL;
+	struct json_object *member = body_member(object, key);
+	body_print_text(member ? json_object_get_string(member) : NULL, stdout);
 }
 
 static const char *tint(const struct follow *f, const struct record *record)
@@ -78,20 +70,20 @@ static const char *tint(const struct follow *f, const struct record *record)
 
 static void print_line(const struct follow *f, const struct record *record, struct json_object *body)
 {
-	struct json_object *timing = member_of(body, "timing");
-	print_text(timing, "finishedAt");
+	struct json_object *timing = body_member(body, "timing");
+	print_member(timing, "finishedAt");
 	printf("  %s", tint(f, record));
-	print_text(body, "status");
+	print_member(body, "status");
 	putchar('/');
-	print_text(body, "reason");
+	print_member(body, "reason");
 	printf("%s  ", f->colour ? "\033[0m" : "");
-	print_text(body, "handoffId");
+	print_member(body, "handoffId");
 	printf("  ");
-	print_text(body, "sessionId");
+	print_member(body, "sessionId");
 	printf("  ");
-	print_text(timing, "totalMs");
+	print_member(timing, "totalMs");
 	printf(" ms  attempts ");
-	print_text(body, "attempts");
+	print_member(body, "attempts");
 	putchar('\n');
 }
 
@@ -103,22 +95,11 @@ static void print_json(const struct record *record)
 	putchar('\n');
 }
 
-static struct json_object *parse(struct span value)
-{
-	struct json_tokener *tokener = json_tokener_new();
-	struct json_object *body = NULL;
-	if (tokener && value.p && value.n < INT32_MAX)
-		body = json_tokener_parse_ex(tokener, value.p, (int)value.n);
-	if (tokener)
-		json_tokener_free(tokener);
-	return body;
-}
-
 static void print_outcome(struct follow *f, const struct record *record)
 {
 	if (!is_wanted(f, record))
 		return;
-	struct json_object *body = parse(record->value);
+	struct json_object *body = body_parse(record);
 	if (!json_object_is_type(body, json_type_object))
 		fprintf(stderr, "handoffctl: %s/%d/%lld is no outcome: its value is no JSON object\n", record->topic,
 			(int)record->partition, (long long)record->offset);

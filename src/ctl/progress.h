@@ -15,7 +15,8 @@ struct progress_bar {
 	const char *what; /* "sent": what has been done to the first count */
 	bool quiet;
 	bool terminal;
-	bool drawn; /* a bar stands in the present line */
+	bool drawn;   /* a bar stands in the present line */
+	usec_t began; /* 0: nothing was shown yet */
 	usec_t next;
 	size_t sent; /* as shown last */
 	size_t seen;

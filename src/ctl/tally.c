@@ -32,6 +32,12 @@ void tally_fini(struct tally *tally)
 	pair_map_fini(&tally->ids);
 	free(tally->missing);
 	tally->missing = NULL;
+	remarkable_fini(&tally->remarkable);
+}
+
+static bool is_good(size_t status)
+{
+	return status == STATUS_COMPLETED || status == STATUS_INITIATED;
 }
 
 /* The header's text in `ret`; what does not fit is no name of ours. */
@@ -56,17 +62,13 @@ bool tally_take(struct tally *tally, const struct record *outcome)
 	tally->missing[slot->number]--;
 	tally->seen++;
 	const enum status status = status_by_name(header_text(outcome, HDR_STATUS, text));
+	remarkable_take(&tally->remarkable, outcome, is_good(status));
 	const enum reason reason = reason_by_name(header_text(outcome, HDR_REASON, text));
 	if (status < STATUS_COUNT && reason < REASON_COUNT)
 		tally->counts[status][reason]++;
 	else
 		tally->unknown++;
 	return true;
-}
-
-static bool is_good(size_t status)
-{
-	return status == STATUS_COMPLETED || status == STATUS_INITIATED;
 }
 
 bool tally_is_clean(const struct tally *tally)
@@ -85,6 +87,7 @@ static void print_row(FILE *out, bool colour, const char *tint, const char *stat
 
 void tally_print(const struct tally *tally, bool colour, FILE *out)
 {
+	remarkable_print(&tally->remarkable, out);
 	fprintf(out, "%-10s  %-30s %9s\n", "STATUS", "REASON", "REQUESTS");
 	for (size_t s = 0; s < STATUS_COUNT; s++)
 		for (size_t r = 0; r < REASON_COUNT; r++)
@@ -114,5 +117,6 @@ void tally_write(const struct tally *tally, struct buf *json)
 		}
 	write_array_end(json);
 	write_int(json, "unknown", (int64_t)tally->unknown);
+	remarkable_write(&tally->remarkable, json);
 	write_int(json, "missing", (int64_t)(tally->awaited - tally->seen));
 }

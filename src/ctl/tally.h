@@ -14,11 +14,13 @@
 #include "base/buf.h"
 #include "ctl/batch.h"
 #include "ctl/pair_map.h"
+#include "ctl/remarkable.h"
 #include "handoff/contract.h"
 #include "handoff/macros.h"
 #include "handoff/record.h"
 
 struct tally {
+	struct remarkable remarkable;
 	struct pair_map ids;
 	size_t *missing; /* by the slots' numbers */
 	size_t awaited;

@@ -255,10 +255,10 @@ class FakeWorker(threading.Thread):
         assert not self.is_alive()
 
 
-def produce_outcome(producer, topic, asked, status, reason):
+def produce_outcome(producer, topic, asked, status, reason, timing=None, error=None):
     body = {"handoffId": asked["handoffId"], "batchId": asked["batchId"], "sessionId": asked["sessionId"],
             "status": status, "reason": reason, "attempts": 1,
-            "timing": {"finishedAt": "2026-11-24T10:00:00.123Z", "totalMs": 49}}
+            "timing": {"finishedAt": "2026-11-24T10:00:00.123Z", "totalMs": 49, **(timing or {})}, "error": error}
     producer.produce(topic, key=asked["sessionId"].encode(), value=json.dumps(body).encode(), headers={
         "ce_subject": asked["sessionId"], "handoff-id": asked["handoffId"], "handoff-batch": asked["batchId"],
         "handoff-status": status, "handoff-reason": reason})
@@ -307,10 +307,12 @@ def test_following_to_a_clean_end(config, fake_worker):
     data = requests(200) + lines({"sessionId": "gone", "type": "cancel"})
     done = ctl("submit", "-c", config, "--follow", "--batch", "b", data=data, timeout=100)
     assert done.returncode == 0, done.stderr
-    rows = [line.split() for line in done.stdout.splitlines()]
+    said = done.stdout.splitlines()
+    assert said[0] == "SLOWEST" and len(said) == 11 and all(line.endswith(" ms") for line in said[1:6])
+    rows = [line.split() for line in said[6:]]
     assert rows[:4] == [["STATUS", "REASON", "REQUESTS"], ["completed", "ok", "199"],
                         ["initiated", "transfer.unconfirmed", "1"], ["total", "200"]]
-    assert re.match(r"201 requests submitted to \S+ as batch b in [\d.]+ s$", done.stdout.splitlines()[4])
+    assert re.match(r"201 requests submitted to \S+ as batch b in [\d.]+ s$", said[-1])
     assert "\r" not in done.stderr and "\033" not in done.stdout + done.stderr
 
 
@@ -321,6 +323,26 @@ def test_following_to_an_unclean_end(config, fake_worker):
     result = json.loads(done.stdout)
     assert sorted((row["status"], row["count"]) for row in result["outcomes"]) == [("completed", 9), ("failed", 1)]
     assert (result["missing"], result["unknown"], result["submitted"]) == (0, 0, 10)
+    (failed,) = result["failed"]
+    assert failed == {"handoffId": result["batchId"] + "-3", "sessionId": "s3", "status": "failed",
+                      "reason": "session.not_found", "message": None, "totalMs": 49}
+    assert len(result["slowest"]) == 5 and result["failedLeftOut"] == 0
+
+
+def test_the_slowest_and_what_failed_are_named(config, fake_worker):
+    def decide(asked):
+        number = int(asked["sessionId"][1:])
+        if number % 2:
+            return "completed", "ok", {"totalMs": number}
+        return "failed", "upstream.server_error", {"totalMs": 1}, {"stage": "trigger", "httpStatus": 500, "message": "broken"}
+    fake_worker(decide)
+    done = ctl("submit", "-c", config, "--follow", "--batch", "b", data=requests(50), timeout=100)
+    said = done.stdout.splitlines()
+    assert done.returncode == 3 and said[0] == "NOT HANDED OVER"
+    assert all(re.fullmatch(r"  b-(\d+)  s\1  failed/upstream.server_error  1 ms  trigger: 500 broken", line)
+               for line in said[1:21]) and len({line for line in said[1:21]}) == 20
+    assert said[21] == "  and 5 more; handoffctl follow --from-start --batch lists all"
+    assert said[22:28] == ["SLOWEST", *(f"  b-{n}  s{n}  completed/ok  {n} ms" for n in (49, 47, 45, 43, 41))]
 
 
 def test_following_in_vain(config, fake_worker):
@@ -328,7 +350,7 @@ def test_following_in_vain(config, fake_worker):
     done = ctl("submit", "-c", config, "--follow", "--timeout", "8", data=requests(3), timeout=100)
     assert done.returncode == 1
     assert done.stderr.endswith("handoffctl: 1 of 3 requests had no outcome 8 s after the last was sent\n")
-    assert [line.split()[-1] for line in done.stdout.splitlines()[1:4]] == ["2", "1", "3"]
+    assert [line.split()[-1] for line in done.stdout.splitlines()[-4:-1]] == ["2", "1", "3"]
 
 
 # --- follow -----------------------------------------------------------------------------------------------------------
@@ -393,7 +415,7 @@ def test_a_value_cannot_steer_the_terminal(broker, topics, config):
 def test_a_bar_on_a_terminal(sandbox):
     """What a person sees: the bar is redrawn in its line, statuses have colours."""
     master, slave = pty.openpty()
-    command = [binary("handoffctl"), "submit", "-b", sandbox.bootstrap, "--rate", "40"]
+    command = [binary("handoffctl"), "submit", "-b", sandbox.bootstrap, "--rate", "10"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=slave, stderr=slave, text=True) as process:
         os.close(slave)
         process.stdin.write(requests(20))
@@ -406,6 +428,7 @@ def test_a_bar_on_a_terminal(sandbox):
             pass
         os.close(master)
     assert process.returncode == 0
+    assert re.search(rb"\r\[#+\.+\] \d+ of 20 sent, [\d.]+/s, 0:0\d left\x1b\[K", seen)
     assert seen.count(b"\r[") > 2 and b"] 20 of 20 sent\x1b[K\r\n20 requests submitted to handoff.requests" in seen
 
 
