@@ -118,8 +118,10 @@ static void record_error(struct handoff *h, const struct reply *reply, const str
 	h->error.present = true;
 	h->error.stage = reply->stage;
 	h->error.http_status = reply->http_status;
-	snprintf(h->error.code, sizeof(h->error.code), "%s", reply->code);
 	buf_init(&text, OUTCOME_BODY_MAX);
+	redact_text(&text, span_of(reply->code), policy->redact, policy->redact_count, sizeof(h->error.code) - 1);
+	snprintf(h->error.code, sizeof(h->error.code), "%s", buf_text(&text));
+	buf_reset(&text);
 	redact_text(&text, span_of(reply->message), policy->redact, policy->redact_count, sizeof(h->error.message) - 1);
 	snprintf(h->error.message, sizeof(h->error.message), "%s", buf_text(&text));
 	buf_reset(&text);

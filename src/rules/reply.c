@@ -127,6 +127,15 @@ static void read_success(const struct reply_facts *facts, const struct session_r
 	}
 }
 
+/* Half of a telephone number would not be known for one when personal values are taken out. */
+static void drop_half_number(char *text)
+{
+	size_t n = strlen(text);
+	while (n > 0 && strchr("+0123456789 .-/()", text[n - 1]))
+		n--;
+	text[n] = '\0';
+}
+
 /* Copies a JSON string's content, cut to the place it has. Control characters do not pass. */
 static void take_text(struct scan_value object, const char *key, char *into, size_t size)
 {
@@ -136,7 +145,8 @@ static void take_text(struct scan_value object, const char *key, char *into, siz
 	struct buf text;
 	buf_init(&text, 4096);
 	scan_decode_string(&text, value.text);
-	snprintf(into, size, "%s", buf_text(&text));
+	if ((size_t)snprintf(into, size, "%s", buf_text(&text)) >= size)
+		drop_half_number(into);
 	for (char *c = into; *c; c++)
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
 			*c = ' ';

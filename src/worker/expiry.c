@@ -4,8 +4,8 @@
  *  waits or is held    when its deadline comes, or as soon as its tenant is closed until then
  *  is parked           as soon as its tenant is closed until its deadline (its own due time lies before it)
  *
- * "Closed" is what cannot change any more: a gate never opens early, nor is a login tried early. A breaker can close at
- * any moment, so behind one the deadline itself is waited for.
+ * "Closed" is what cannot change any more: a gate never opens early, nor is a rate-limited login. A breaker can close
+ * at any moment, so behind one the deadline itself is waited for.
  */
 #include "worker/worker.h"
 

@@ -68,8 +68,8 @@ void tenant_called(struct tenant *t, usec_t now);
 /* The earliest time at which somebody who waits may have his turn; USEC_NEVER: an event has to come first. */
 usec_t tenant_ready_at(const struct tenant *t, usec_t now);
 
-/* Whatever happens, nothing of it is called before this: its gate is closed, or there is no token and no login may be
- * tried. `now` or earlier: it may be. */
+/* Whatever happens, nothing of it is called before this: its gate is closed, or there is no token and the tenant has
+ * forbidden to ask for one. `now` or earlier: it may be. */
 usec_t tenant_closed_until(const struct tenant *t, usec_t now);
 /* When it may open, as far as it is closed by its gate or its breaker; `now` or earlier: it is not, or a probe is open.
  */

@@ -212,7 +212,7 @@ const char *token_cache_header(const struct token_cache *cache, usec_t now, uint
 usec_t token_cache_earliest(const struct token_cache *cache, usec_t now)
 {
 	uint64_t serial;
-	if (cache->call || token_cache_header(cache, now, &serial))
+	if (cache->call || cache->trouble.kind != FAULT_RATE_LIMITED || token_cache_header(cache, now, &serial))
 		return now;
 	return cache->not_before;
 }

@@ -35,7 +35,8 @@ usec_t token_cache_wait(const struct token_cache *cache, usec_t now);
 
 /* "Authorization: Bearer …", or NULL when there is no token that may be used now. `ret_serial` names it. */
 const char *token_cache_header(const struct token_cache *cache, usec_t now, uint64_t *ret_serial);
-/* There is no token before this, whatever happens; `now` or earlier: there is one, or a login may bring it. */
+/* There is no token before this: the last login was rate-limited until then. `now` or earlier: there is one, or a login
+ * may bring it (after another failure the wait is our own choice). */
 usec_t token_cache_earliest(const struct token_cache *cache, usec_t now);
 /* When the present token ends serving; in the past or 0: there is none. */
 usec_t token_cache_serves_until(const struct token_cache *cache);

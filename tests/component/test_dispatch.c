@@ -184,6 +184,55 @@ static void test_probe_that_is_given_up(void **state)
 	assert_true(breaker_allows(&t->breaker, world.now));
 }
 
+/* A call gets its own time-out, or what is left until the deadline; and when that has passed there is no next call. */
+static void test_deadline_before_each_step(void **state)
+{
+	for (enum stage stage = STAGE_FETCH; stage <= STAGE_TRIGGER; stage++) {
+		set_up(state);
+		begin_work();
+		request("h", "s", 20000);
+		bring_to(stage);
+		assert_int_equal(open_call(stage)->timeout, (stage == STAGE_FETCH ? 10 : 15) * USEC_PER_SEC);
+		tear_down(state);
+		set_up(state);
+		begin_work();
+		request("h", "s", 9000);
+		bring_to(stage);
+		assert_int_equal(open_call(stage)->timeout, 9 * USEC_PER_SEC);
+		world.now += 9 * USEC_PER_SEC;
+		serve(open_call(stage));
+		turn(0);
+		assert_int_equal(world.in_flight, 0);
+		turn(USEC_PER_SEC);
+		const struct written *end = end_of("outcomes", "h");
+		assert_string_equal(end->reason, stage == STAGE_TRIGGER ? "ok" : "deadline.passed");
+		tear_down(state);
+	}
+}
+
+/* The time-out that the deadline has cut short is the end of it: there is no time for another attempt. */
+static void test_no_parking_after_the_last_time_out(void **state)
+{
+	static const char *const reasons[] = { [STAGE_FETCH] = "deadline.unreachable",
+					       [STAGE_UPDATE] = "deadline.unreachable",
+					       [STAGE_TRIGGER] = "transfer.unconfirmed" };
+	for (enum stage stage = STAGE_FETCH; stage <= STAGE_TRIGGER; stage++) {
+		set_up(state);
+		begin_work();
+		request("h", "s", 9000);
+		bring_to(stage);
+		world.now += 9 * USEC_PER_SEC;
+		struct http_call *call = open_call(stage);
+		call->ended = true;
+		call->reply = (struct http_reply){ .error = HTTP_TIMEOUT, .sent = true };
+		turn(0);
+		turn(USEC_PER_SEC);
+		assert_null(end_of("retry", "h"));
+		assert_string_equal(end_of("outcomes", "h")->reason, reasons[stage]);
+		tear_down(state);
+	}
+}
+
 /* The token is refused in the middle of an attempt: one login, the same call again. */
 static void test_token_refused(void **state)
 {
@@ -333,6 +382,8 @@ int main(void)
 		TEST(test_deadline_while_held),
 		TEST(test_breaker_gate_and_held),
 		TEST(test_probe_that_is_given_up),
+		cmocka_unit_test(test_deadline_before_each_step),
+		cmocka_unit_test(test_no_parking_after_the_last_time_out),
 		TEST(test_token_refused),
 		TEST(test_trigger_is_repeated_with_its_key),
 		TEST(test_trigger_is_never_repeated),

@@ -38,6 +38,7 @@ struct http_call {
 	bool ended;
 	enum stage stage;
 	char session[64];
+	usec_t timeout;
 	struct http_reply reply;
 	http_done *done;
 	void *arg;
@@ -160,6 +161,7 @@ struct http_call *http_start(struct http *http, const struct http_request *reque
 			id = strchr(strchr(request->body.p, ':'), '"') + 1;
 		snprintf(call->session, sizeof(call->session), "%.*s", (int)strcspn(id, "\""), id);
 		assert_true(request->timeout > 0);
+		call->timeout = request->timeout;
 		world.calls_started++;
 		if (++world.in_flight > world.most_at_once)
 			world.most_at_once = world.in_flight;

@@ -5,10 +5,11 @@ writes and by the simulator's book, which tells what was sent from what was exec
 """
 import dataclasses
 import json
+import time
 
 import pytest
 
-from lib import produce, read_all, request, wait_until
+from lib import Sandbox, Topics, Worker, create_topics, free_port, produce, read_all, request, wait_until
 
 STEPS = ("fetch", "update", "trigger")
 FAST = {"retry": {"base_delay_ms": 100, "max_delay_ms": 400, "locked_delay_ms": 200, "budget_locked": 3,
@@ -276,6 +277,40 @@ def test_what_waits_behind_a_gate_that_opens_too_late_is_told_at_once(broker, to
     assert broker.simulator.book()["steps"]["fetch"]["sent"] == 1, "the others were not even tried"
     w.stop_clean()
     assert first["attempts"] == 1
+
+
+# ---- an outage ----
+
+def test_outage_leaves_retry_topic_and_dead_letters_empty(apache, folder):
+    """The tenant's process is gone for a while: dispatch stops, reading does not, deadlines run on, and what is left is
+    done when it is back."""
+    port = free_port()
+    there = Sandbox(folder, broker=False, name="before", arguments=["--http-port", port])
+    topics = Topics.unique()
+    create_topics(apache.bootstrap, {name: topics.partitions for name in topics.all()})
+    w = Worker(folder, apache, topics, there, limits={"breaker_failures": 3, "breaker_open_ms": 500},
+               kafka={"delivery": "exactly-once"}).wait_ready()
+    def refused():
+        return w.metric("handoffd_upstream_requests_total", tenant="default", stage="fetch", code="dependency_down")
+    ask(apache, topics, ["before"])
+    outcomes_of(apache, topics, 1)
+    there.stop()
+    patient = [f"s{n}" for n in range(300)]
+    ask(apache, topics, patient)
+    ask(apache, topics, [f"late{n}" for n in range(20)], ttlMs=2000)
+    wait_until(lambda: w.metric("handoffd_breaker_state", tenant="default") > 0, 10, "the breaker to open")
+    begin, before = time.monotonic(), refused()
+    expired = outcomes_of(apache, topics, 21)
+    assert {o["status"] for s, o in expired.items() if s.startswith("late")} == {"expired"}
+    assert refused() - before <= 2 * (time.monotonic() - begin) + 2, "one real request each half second"
+    assert w.metric("handoffd_waiting") == len(patient), "it goes on reading"
+    back = Sandbox(folder, broker=False, name="after", arguments=["--http-port", port])
+    outcomes = outcomes_of(apache, topics, 21 + len(patient))
+    assert {outcomes[s]["status"] for s in patient} == {"completed"}
+    assert {outcomes[s]["attempts"] for s in patient} == {1}
+    assert read_all(apache.bootstrap, topics.retry) == read_all(apache.bootstrap, topics.dead_letters) == []
+    assert back.book()["sessionsTriggered"] == len(patient)
+    w.stop_clean()
 
 
 # ---- connector errors, and what is said of them ----

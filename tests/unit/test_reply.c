@@ -157,11 +157,24 @@ static void test_error_words(void **state)
 		assert_string_equal(reply.message, cases[i].message);
 		assert_true(span_is(reply.body, cases[i].body)); /* whole, for the outcome */
 	}
-	char body[2048];
-	snprintf(body, sizeof(body), "{\"code\":\"%0200d\",\"message\":\"%01000d\"}", 0, 0);
-	const struct reply reply = read_status(STAGE_FETCH, 500, body);
+}
+
+/* What is too long is cut, but never within a number: its half would not be masked later. */
+static void test_long_words(void **state)
+{
+	char words[1000], body[2048];
+	(void)state;
+	memset(words, 'x', sizeof(words));
+	words[sizeof(words) - 1] = '\0';
+	snprintf(body, sizeof(body), "{\"code\":\"%s\",\"message\":\"%s\"}", words, words);
+	struct reply reply = read_status(STAGE_FETCH, 500, body);
 	assert_int_equal(strlen(reply.code), sizeof(reply.code) - 1);
 	assert_int_equal(strlen(reply.message), sizeof(reply.message) - 1);
+	snprintf(words + sizeof(reply.message) - 8, 32, "+49 151 23456789");
+	snprintf(body, sizeof(body), "{\"message\":\"%s\"}", words);
+	reply = read_status(STAGE_FETCH, 500, body);
+	assert_null(strpbrk(reply.message, "+0123456789"));
+	assert_int_equal(strlen(reply.message), sizeof(reply.message) - 8);
 }
 
 int main(void)
@@ -172,6 +185,7 @@ int main(void)
 		cmocka_unit_test(test_sends),
 		cmocka_unit_test(test_retry_after),
 		cmocka_unit_test(test_error_words),
+		cmocka_unit_test(test_long_words),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
