@@ -101,3 +101,38 @@ def test_answers_200(status, code):
         port = server.stdout.readline().strip()
         assert with_lib(f"answers_200 {port} /readyz").returncode == code
     assert with_lib(f"answers_200 {port} /readyz").returncode == 1
+
+
+def started_by(pid):
+    """The processes below `pid`: pid -> command line"""
+    found = {}
+    for path in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((path / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            words = (path / "cmdline").read_bytes().split(b"\0")
+        except OSError:  # it has just ended
+            continue
+        if parent == pid and words[0]:
+            found[int(path.name)] = b" ".join(words).decode()
+    return found
+
+
+@pytest.mark.long  # builds the release
+@pytest.mark.limit(300)
+@pytest.mark.parametrize("who, code", [("demo", 143), ("worker", 1)])
+def test_demo_ends_while_handoffs_are_under_way(who, code):
+    """By a signal to the script alone, and when its worker dies; either way at once, and nothing is left running."""
+    with subprocess.Popen([script("demo"), "--count", "20000"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True) as demo:
+        while "Submitting" not in (line := demo.stdout.readline()):
+            assert line, "it ended early"
+        wait_until(lambda: any("handoffctl submit" in words for words in started_by(demo.pid).values()), 20, "the submit")
+        children = started_by(demo.pid)
+        if who == "demo":
+            demo.terminate()
+        else:
+            os.kill(next(pid for pid, words in children.items() if "release/handoffd " in words), 9)
+        said = demo.stdout.read()
+        assert demo.wait(40) == code
+    assert who == "demo" or said.endswith("scripts/demo: the worker ended\n")
+    assert not [pid for pid in children if pathlib.Path(f"/proc/{pid}").exists()]
