@@ -25,6 +25,9 @@
 
 #define KAFKA_OFFSET_NONE INT64_C(-1001) /* nothing committed: begin at the earliest record */
 
+/* About what a partition's records take in the library before they are read, where they are not read for long. */
+#define KAFKA_FETCHED_AHEAD ((size_t)1 << 20)
+
 struct kafka_consumer;
 
 /* One partition of an assignment. Strings belong to the event and live until the next kafka_consumer_next(). */

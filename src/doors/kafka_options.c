@@ -31,9 +31,10 @@ static const struct {
 	{ "fetch.min.bytes", "1", READERS },
 	{ "fetch.error.backoff.ms", "100", READERS },
 	/* Per partition, since every partition has its queue; one that is full is looked at again after a fetch of
-	 * another one, so it must hold what is worked off in 100 ms. */
+	 * another one, so it must hold what is worked off in 100 ms. The bytes count keys and values alone, and a
+	 * retry is mostly headers: the number is what bounds the memory (KAFKA_FETCHED_AHEAD). */
 	{ "fetch.message.max.bytes", "262144", READERS },
-	{ "queued.min.messages", "10000", KAFKA_CLIENT_CONSUMER },
+	{ "queued.min.messages", "1000", KAFKA_CLIENT_CONSUMER },
 	{ "queued.max.messages.kbytes", "2048", READERS },
 	/* Whole topics are read as fast as they come: with a low mark the library pauses at each fetch. */
 	{ "queued.min.messages", "100000", KAFKA_CLIENT_READER },

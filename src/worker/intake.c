@@ -8,9 +8,38 @@
 /* Records taken from one partition before the next one has its turn. */
 #define READ_AT_ONCE 64
 
+/* Under pressure nobody reads beyond his share: what he holds for later would push out what others need sooner. */
+#define PRESSURE_NUMERATOR   3
+#define PRESSURE_DENOMINATOR 4
+
+/* For what we hold; the rest is the client's, who fetches ahead. */
+static size_t memory_limit(const struct worker *w)
+{
+	const size_t all = (size_t)w->settings->worker.memory_mb << 20;
+	const size_t ahead = w->partition_count * KAFKA_FETCHED_AHEAD;
+	return all - (ahead < all / 2 ? ahead : all / 2);
+}
+
+static size_t memory_used(const struct worker *w)
+{
+	return w->job_memory + outlet_memory(w->outlet);
+}
+
 static bool memory_is_full(const struct worker *w)
 {
-	return w->job_memory + outlet_memory(w->outlet) >= (size_t)w->settings->worker.memory_mb << 20;
+	return memory_used(w) >= memory_limit(w);
+}
+
+/* Has the partition its share of the memory, while there is little left? */
+static bool has_its_share(const struct worker *w, const struct partition *p)
+{
+	const size_t limit = memory_limit(w);
+	size_t holders = 0;
+	if (memory_used(w) < limit / PRESSURE_DENOMINATOR * PRESSURE_NUMERATOR)
+		return false;
+	for (size_t i = 0; i < w->partition_count; i++)
+		holders += w->partitions[i]->job_count > 0;
+	return holders > 0 && p->memory >= limit / holders;
 }
 
 static bool may_read(const struct worker *w)
@@ -221,9 +250,10 @@ static bool read_some(struct worker *w, size_t index)
 		struct kafka_read read;
 		if (memory_is_full(w))
 			return true;
-		if (!partition_has_room(p, (size_t)w->settings->worker.window)) {
+		const bool crowded = has_its_share(w, p);
+		if (crowded || !partition_has_room(p, (size_t)w->settings->worker.window)) {
 			p->read_to_end = true; /* as far as there is room: what is due may not wait for more */
-			if (!spill_make_room(w, p))
+			if (!spill_make_room(w, index, crowded))
 				return false;
 			continue;
 		}
@@ -262,6 +292,15 @@ bool intake_has_more(const struct worker *w)
 	return w->more_to_read && may_read(w);
 }
 
+/* What was due before it was read could not be parked in the past: the record tells for how long. */
+static usec_t lateness(const struct worker *w, const struct job *job)
+{
+	const int64_t not_before_ms = job->handoff.history.not_before_ms;
+	const usec_t since_due = w->now.mono - job->due;
+	const usec_t since_written = (w->now.unix_ms - not_before_ms) * USEC_PER_MSEC;
+	return not_before_ms > 0 && since_written > since_due ? since_written : since_due;
+}
+
 static void wake(struct worker *w, struct job *job)
 {
 	struct progress *progress = &job->handoff.history.progress;
@@ -271,7 +310,7 @@ static void wake(struct worker *w, struct job *job)
 		return;
 	}
 	metric_observe(metrics_plain(w->metrics, METRIC_RETRY_LATENESS_SECONDS),
-		       (double)(w->now.mono - job->due) / (double)USEC_PER_SEC);
+		       (double)lateness(w, job) / (double)USEC_PER_SEC);
 	if (job->record->timestamp_ms > 0 && w->now.unix_ms > job->record->timestamp_ms)
 		progress->parked_ms += w->now.unix_ms - job->record->timestamp_ms;
 	dispatch_enqueue(w, job);

@@ -39,6 +39,7 @@ void partition_adopt(struct partition *p, struct job *job)
 		p->jobs->prev = job;
 	p->jobs = job;
 	p->job_count++;
+	p->memory += job_memory(job);
 }
 
 void partition_drop(struct partition *p, struct job *job)
@@ -52,6 +53,7 @@ void partition_drop(struct partition *p, struct job *job)
 	job->next = job->prev = NULL;
 	job->partition = NULL;
 	p->job_count--;
+	p->memory -= job_memory(job);
 }
 
 bool partition_may_reach(const struct partition *p, int64_t end)

@@ -35,6 +35,7 @@ struct partition {
 	struct record *ahead; /* read, but too far beyond the base to be opened yet; nothing is read before it is */
 	struct job *jobs;     /* every job that came from here */
 	size_t job_count;
+	size_t memory;                  /* of its jobs */
 	size_t cancels;                 /* of the jobs: cancels that came before their request, parked or listening */
 	size_t listeners;               /* of the jobs: cancels that are not read back from the retry topic yet */
 	struct metric_series *requests; /* counter of its topic; NULL for the retry topic */

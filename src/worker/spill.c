@@ -3,7 +3,8 @@
  *
  *   pressure                                      what is spilled
  *   the window (worker.window) is full            the record furthest due
- *   the memory (worker.memory_mb) is full         the same, where records are still unread
+ *   the memory (worker.memory_mb) is full, or     the same, where records are still unread
+ *   the partition's share of it nearly is
  *   the done map nears what a commit can carry    the record at the base, for only that moves the base
  *   a tenant that cannot be called has more       its oldest that wait, from the request topics too, due when the
  *   than half of a partition's window             tenant may open
@@ -70,12 +71,19 @@ static bool spill_base(struct worker *w, struct partition *p)
 	return false;
 }
 
-bool spill_make_room(struct worker *w, struct partition *p)
+static bool has_unread(const struct worker *w, size_t index)
 {
+	return kafka_consumer_end(w->consumer, index) > offsets_next(w->partitions[index]->offsets);
+}
+
+bool spill_make_room(struct worker *w, size_t index, bool crowded)
+{
+	struct partition *p = w->partitions[index];
+	const bool full = p->job_count >= (size_t)w->settings->worker.window || (crowded && has_unread(w, index));
 	if (!p->is_retry || outlet_memory(w->outlet) >= OUTLET_ENOUGH)
 		return false;
-	if (p->job_count >= (size_t)w->settings->worker.window)
-		return spill_furthest(w, p);
+	if (partition_has_room(p, SIZE_MAX))
+		return full && spill_furthest(w, p);
 	spill_base(w, p);
 	return false; /* the base moves when the batch is built */
 }
@@ -84,7 +92,7 @@ void spill_for_memory(struct worker *w)
 {
 	for (size_t i = 0; i < w->partition_count; i++) {
 		struct partition *p = w->partitions[i];
-		if (!p->is_retry || kafka_consumer_end(w->consumer, i) <= offsets_next(p->offsets))
+		if (!p->is_retry || !has_unread(w, i))
 			continue;
 		for (int n = 0; n < AT_ONCE && outlet_memory(w->outlet) < OUTLET_ENOUGH; n++)
 			if (!spill_furthest(w, p))

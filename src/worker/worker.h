@@ -169,8 +169,9 @@ bool report_job(struct worker *w, struct job *job);
 /* The same for a job that moves to the tail of the retry topic as it is. */
 bool report_spill(struct worker *w, struct job *job);
 
-/* spill.c: a full partition; true when there is room for another record now. */
-bool spill_make_room(struct worker *w, struct partition *p);
+/* spill.c: partition number `index` is full, or crowded: it has its share of the memory. True when there is room for
+ * another record now. */
+bool spill_make_room(struct worker *w, size_t index, bool crowded);
 /* A tenant that cannot be called now makes way for the others. */
 void spill_closed_tenants(struct worker *w);
 usec_t spill_wait(const struct worker *w);

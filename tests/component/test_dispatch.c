@@ -29,7 +29,7 @@ static void test_main_path(void **state)
 static void test_memory_full_of_parked_retries(void **state)
 {
 	(void)state;
-	world.settings.worker.memory_mb = 1;
+	world.settings.worker.memory_mb = 2; /* half of it is for what is fetched ahead */
 	world.serves = true;
 	say_topics_fit();
 	assign();
@@ -49,6 +49,43 @@ static void test_memory_full_of_parked_retries(void **state)
 		if (!end_of("outcomes", id))
 			fail_msg("%s stands still", id);
 	}
+}
+
+/* It stood unread behind others when its time came: that counts, too. */
+static void test_lateness_of_what_was_read_late(void **state)
+{
+	struct buf text;
+	(void)state;
+	begin_work();
+	retry("late", "s-1", -5000, 0);
+	put_end(RETRY);
+	turn(0);
+	turn(0);
+	buf_init(&text, 1 << 20);
+	metrics_write(world.worker.metrics, &text);
+	assert_non_null(strstr(buf_text(&text), "handoffd_retry_lateness_seconds_sum 5\n"));
+	buf_fini(&text);
+}
+
+/* Two partitions, and one alone could fill the memory: it leaves the other one its half. */
+static void test_nobody_reads_beyond_his_share(void **state)
+{
+	(void)state;
+	world.settings.worker.memory_mb = 4; /* half of it is for what is fetched ahead */
+	say_topics_fit();
+	assign();
+	for (int i = 0; i < 60; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "h%d", i);
+		retry(id, id, 500000, 50000);
+	}
+	request("small", "s", 600000);
+	turns_within(USEC_PER_SEC / 2);
+	const struct partition *const *all = (const struct partition *const *)world.worker.partitions;
+	assert_int_equal(all[REQUESTS]->job_count, 1);
+	assert_true(all[RETRY]->memory < (3 << 19)); /* what it held for later was spilled */
+	assert_int_equal(world.read_first[RETRY], world.read_count[RETRY]);
+	assert_int_equal(all[RETRY]->memory + all[REQUESTS]->memory, world.worker.job_memory);
 }
 
 /* One handoff pins the base while a million offsets pass, or retention takes what lies between. */
@@ -376,6 +413,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_main_path),
 		TEST(test_memory_full_of_parked_retries),
+		TEST(test_lateness_of_what_was_read_late),
+		TEST(test_nobody_reads_beyond_his_share),
 		TEST(test_record_far_beyond_the_base),
 		TEST(test_record_far_beyond_the_base_and_lost),
 		TEST(test_deadline_without_a_token),

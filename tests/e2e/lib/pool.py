@@ -40,6 +40,11 @@ class Pool:
         """Requests of those numbers; `place`: partition."""
         return produce(self.bootstrap, self.topics.requests, [{**keyed(n), **place} for n in numbers])
 
+    def ask_in_turn(self, numbers):
+        """Requests of those numbers, spread evenly over the partitions."""
+        return produce(self.bootstrap, self.topics.requests,
+                       [{**keyed(n), "partition": n % self.topics.partitions} for n in numbers])
+
     def verify(self):
         """What `handoffctl verify` counts, without the zeros."""
         names = self.topics

@@ -112,6 +112,10 @@ class Process:
         fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def memory_mb(self):
+        """What it occupies of the machine's memory."""
+        return int(pathlib.Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
     @classmethod
     def end_all(cls):
         """Kills whatever a test has left running; a stopped (SIGSTOP) program too."""

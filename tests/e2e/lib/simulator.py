@@ -58,13 +58,17 @@ class Sandbox(Process):
         query = f"?session={urllib.parse.quote(session, safe='')}" if session is not None else ""
         return json.loads(self.control("GET", f"book{query}"))
 
-    def calls(self, step=None, session=None):
-        """Every call in the order of arrival: step, session, ms, status, executed, headers, body, ..."""
-        found, since = [], 0
+    def calls_since(self, since):
+        """(the calls from that number on in the order of arrival, the number of the next)"""
+        found = []
         while True:
             page = [json.loads(line) for line in self.control("GET", f"calls?since={since}&limit={PAGE}").splitlines()]
             if not page:
-                return [call for call in found
-                        if step in (None, call["step"]) and session in (None, call["session"])]
+                return found, since
             found += page
             since = page[-1]["seq"] + 1
+
+    def calls(self, step=None, session=None):
+        """Every call in the order of arrival: step, session, ms, status, executed, headers, body, ..."""
+        return [call for call in self.calls_since(0)[0]
+                if step in (None, call["step"]) and session in (None, call["session"])]
