@@ -12,12 +12,15 @@
 #define PRESSURE_NUMERATOR   3
 #define PRESSURE_DENOMINATOR 4
 
-/* For what we hold; the rest is the client's, who fetches ahead. */
+/* What the process takes with nothing in hand: code, threads, the memory of ids, what the allocator cannot reuse. */
+#define MEMORY_OF_ITS_OWN ((size_t)24 << 20)
+
+/* For what we hold, at least half; the rest is the process's own and what the client fetches ahead. */
 static size_t memory_limit(const struct worker *w)
 {
 	const size_t all = (size_t)w->settings->worker.memory_mb << 20;
-	const size_t ahead = w->partition_count * KAFKA_FETCHED_AHEAD;
-	return all - (ahead < all / 2 ? ahead : all / 2);
+	const size_t rest = MEMORY_OF_ITS_OWN + w->partition_count * KAFKA_FETCHED_AHEAD;
+	return all - (rest < all / 2 ? rest : all / 2);
 }
 
 static size_t memory_used(const struct worker *w)

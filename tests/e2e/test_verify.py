@@ -1,5 +1,6 @@
 """handoffctl verify on Apache Kafka: what workers did, and what only a hand that breaks things can do."""
 import json
+import os
 import subprocess
 import threading
 import time
@@ -293,3 +294,40 @@ def test_watch_looks_until_nothing_is_pending(pool):
     assert dict(line.rsplit(maxsplit=1) for line in rest.splitlines() if line.startswith(("done ", "pending "))
                 and "," not in line) == {"done": "300", "pending": "0"}
     w.stop_clean()
+
+
+MILLION = 1_000_000
+
+
+@pytest.mark.long
+@pytest.mark.limit(400)
+def test_a_million_requests_in_bounded_memory(pool):
+    producer = Producer({"bootstrap.servers": pool.bootstrap, "log_level": 0, "linger.ms": 50, "acks": 1,
+                         "queue.buffering.max.messages": 1000000})
+    partitions = pool.topics.partitions
+    for n in range(MILLION):
+        place = n % partitions, n // partitions
+        for topic, value, headers in (
+                (pool.topics.requests, request(f"s{n}", handoffId=f"h{n}"), None),
+                (pool.topics.outcomes, b"{}", {"handoff-origin": pool.origin(place), "handoff-status": "completed",
+                                               "handoff-reason": "ok"})):
+            while True:
+                try:
+                    producer.produce(topic, value, key=b"s%d" % n, partition=place[0], headers=headers)
+                    break
+                except BufferError:
+                    producer.poll(0.1)
+        if n % 1000 == 0:
+            producer.poll(0)
+    assert producer.flush(120) == 0
+    for partition in range(partitions):
+        pool.commit(pool.topics.requests, (partition, MILLION // partitions - 1))
+    begin = time.monotonic()
+    with subprocess.Popen([binary("handoffctl"), "verify", "-c", pool.config], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as verify:
+        report, shown = verify.stdout.read(), verify.stderr.read()
+        _, status, usage = os.wait4(verify.pid, 0)
+    print(f"{time.monotonic() - begin:.1f} s, {usage.ru_maxrss / 1024:.0f} MiB")
+    assert status == 0 and ["done", str(MILLION)] in [line.split() for line in report.splitlines()], report
+    assert usage.ru_maxrss / 1024 < 150
+    assert "offsets read" in shown, "how far it is, is told meanwhile"
