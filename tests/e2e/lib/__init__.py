@@ -11,7 +11,7 @@ tool        handoffctl with the configuration of a test's topics
 """
 from lib.kafka import (Kafka, Record, Topics, create_topics, delete_records, end_offsets, group_offsets, grow_topic, kcat,
                        produce, read_all, recreate_topic, request, set_group_offset)
-from lib.pool import EXACTLY_ONCE, Load, Pool, keyed
+from lib.pool import EXACTLY_ONCE, Load, Pool, keyed, note
 from lib.process import PROJECT, Process, binary, free_port, script, wait_until
 from lib.simulator import Sandbox
 from lib.tool import Tool
@@ -19,5 +19,5 @@ from lib.worker import Worker, config_text, libconfig
 
 __all__ = ["EXACTLY_ONCE", "Kafka", "Load", "PROJECT", "Pool", "Process", "Record", "Sandbox", "Tool", "Topics", "Worker",
            "binary", "config_text", "create_topics", "delete_records", "end_offsets", "free_port", "group_offsets", "grow_topic",
-           "kcat", "keyed", "libconfig", "produce", "read_all", "recreate_topic", "request", "script",
+           "kcat", "keyed", "libconfig", "note", "produce", "read_all", "recreate_topic", "request", "script",
            "set_group_offset", "wait_until"]
