@@ -1,5 +1,6 @@
 #include "base/buf.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,16 +10,23 @@ void buf_init(struct buf *b, size_t limit)
 	*b = (struct buf){ .limit = limit };
 }
 
+void buf_init_on(struct buf *b, char *storage, size_t size)
+{
+	storage[0] = '\0';
+	*b = (struct buf){ .data = storage, .cap = size, .limit = size - 1, .borrowed = true };
+}
+
 void buf_fini(struct buf *b)
 {
-	free(b->data);
+	if (!b->borrowed)
+		free(b->data);
 	*b = (struct buf){ .limit = b->limit };
 }
 
 void buf_reset(struct buf *b)
 {
 	b->len = 0;
-	b->failed = false;
+	b->failed = b->starved = false;
 	if (b->data)
 		b->data[0] = '\0';
 }
@@ -38,7 +46,7 @@ static bool reserve(struct buf *b, size_t n)
 		cap *= 2;
 	char *data = realloc(b->data, cap);
 	if (!data) {
-		b->failed = true;
+		b->failed = b->starved = true;
 		return false;
 	}
 	b->data = data;
@@ -95,9 +103,16 @@ void buf_cut(struct buf *b, size_t len)
 	b->data[len] = '\0';
 }
 
+int buf_result(const struct buf *b)
+{
+	if (!b->failed)
+		return 0;
+	return b->starved ? -ENOMEM : -EMSGSIZE;
+}
+
 char *buf_take(struct buf *b, size_t *ret_len)
 {
-	if (b->failed || !b->data)
+	if (b->failed || b->borrowed || !b->data)
 		return NULL;
 	char *data = b->data;
 	if (ret_len)

@@ -20,9 +20,13 @@ struct buf {
 	size_t cap;
 	size_t limit; /* most bytes `len` may ever be */
 	bool failed;
+	bool starved;  /* it failed for want of memory, not for its limit */
+	bool borrowed; /* `data` is the caller's */
 };
 
 void buf_init(struct buf *b, size_t limit);
+/* Uses the caller's `size` bytes, which must outlive it, and never allocates: at most size - 1 bytes, no buf_take(). */
+void buf_init_on(struct buf *b, char *storage, size_t size);
 void buf_fini(struct buf *b);
 /* Empty and not failed again; keeps the memory. */
 void buf_reset(struct buf *b);
@@ -39,6 +43,9 @@ static inline bool buf_ok(const struct buf *b)
 {
 	return !b->failed;
 }
+
+/* 0, -EMSGSIZE (the limit) or -ENOMEM. */
+int buf_result(const struct buf *b) MUST_CHECK;
 
 static inline struct span buf_span(const struct buf *b)
 {

@@ -236,7 +236,7 @@ int merge_object(struct buf *out, struct scan_value existing, const struct merge
 		r = find_equal_keys(&list);
 	if (r == 0) {
 		emit(out, &list);
-		r = buf_ok(out) ? 0 : -EMSGSIZE;
+		r = buf_result(out);
 	}
 	if (r < 0)
 		buf_cut(out, len);

@@ -10,7 +10,7 @@ bool session_says(struct span json_string, const char *const *words, size_t coun
 		return false;
 	char text[64];
 	struct buf decoded;
-	buf_init(&decoded, sizeof(text));
+	buf_init_on(&decoded, text, sizeof(text)); /* whatever memory there is: this decides what happens next */
 	scan_decode_string(&decoded, json_string);
 	bool found = false;
 	for (size_t i = 0; i < count && buf_ok(&decoded); i++)
@@ -100,8 +100,9 @@ static enum session_marker marker_in(const struct session *session, const struct
 		return MARKER_NONE;
 	if (value.type != SCAN_STRING)
 		return MARKER_FOREIGN;
+	char storage[1025];
 	struct buf text;
-	buf_init(&text, 1024);
+	buf_init_on(&text, storage, sizeof(storage));
 	scan_decode_string(&text, value.text);
 	const enum session_marker marker = buf_ok(&text) ? marker_of(buf_span(&text), reader) : MARKER_FOREIGN;
 	buf_fini(&text);

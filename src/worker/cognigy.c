@@ -49,11 +49,21 @@ static size_t add_own(const struct settings_tenant *settings, const struct buf *
 
 static void write_marker(struct buf *quoted, const struct request *request, const struct history *history)
 {
+	char storage[1025];
 	struct buf marker;
-	buf_init(&marker, 1024);
+	buf_init_on(&marker, storage, sizeof(storage));
 	session_marker_write(&marker, request->handoff_id, history);
 	write_quoted(quoted, buf_span(&marker));
 	buf_fini(&marker);
+}
+
+/* The first that is not well; want of memory comes before everything else, which may be its consequence. */
+static int worst_of(const struct buf *const *bufs, size_t count, int r)
+{
+	for (size_t i = 0; i < count; i++)
+		if (buf_result(bufs[i]) == -ENOMEM || r == 0)
+			r = buf_result(bufs[i]);
+	return r;
 }
 
 int cognigy_write_update(const struct settings_tenant *settings, const struct request *request,
@@ -74,8 +84,7 @@ int cognigy_write_update(const struct settings_tenant *settings, const struct re
 	int r = merge_object(body, variables, pairs, count);
 	buf_add_format(body, ",\"telephony\":{\"action\":\"transfer\",\"preserveMediaStream\":%s}}",
 		       settings->preserve_media_stream ? "true" : "false");
-	if (r == 0 && (!buf_ok(body) || !buf_ok(&keys) || !buf_ok(&queue) || !buf_ok(&marker)))
-		r = -EMSGSIZE;
+	r = worst_of((const struct buf *const[]){ body, &keys, &queue, &marker }, 4, r);
 	buf_fini(&keys);
 	buf_fini(&queue);
 	buf_fini(&marker);
@@ -91,7 +100,7 @@ int cognigy_write_trigger(const struct settings_tenant *settings, const struct r
 	write_text(body, "text", settings->text);
 	write_text(body, "channel", "voice");
 	write_object_end(body);
-	return buf_ok(body) ? 0 : -ENOMEM;
+	return buf_result(body);
 }
 
 usec_t cognigy_timeout(const struct settings_tenant *settings, const struct cognigy_call *call)

@@ -226,6 +226,16 @@ static void end_unmergeable(struct job *job, int error)
 	carry_out(job, feed(job, &event));
 }
 
+static void end_unsendable(struct job *job, int error)
+{
+	if (error != -ENOMEM) {
+		end_unmergeable(job, error);
+		return;
+	}
+	leave_tenant(job); /* nothing was decided: it is for the next owner of its record */
+	worker_fail(job->worker, "out of memory");
+}
+
 static void call_ordered(struct job *job, struct handoff_order order, const struct reply *reply)
 {
 	static const enum stage stages[] = {
@@ -233,7 +243,7 @@ static void call_ordered(struct job *job, struct handoff_order order, const stru
 	};
 	int error;
 	if (!write_body(job, &order, reply, &error))
-		end_unmergeable(job, error);
+		end_unsendable(job, error);
 	else if (is_leaving(job) || (!stand_in_line(job, stages[order.kind]) && !start_call(job, stages[order.kind])))
 		dispatch_hold(job);
 }

@@ -121,6 +121,8 @@ static void on_assigned(struct worker *w, const struct kafka_consumer_event *eve
 		worker_fail(w, "out of memory");
 	else if (kafka_consumer_accept(w->consumer, starts, &fault) < 0)
 		worker_fail(w, "cannot begin to read the partitions we were given: %s", fault.message);
+	if (w->finished)
+		rebalance_drop_all(w); /* nothing is to be read of them in what is left of this turn */
 	free(starts);
 	w->joined = true;
 	metric_add(metrics_plain(w->metrics, METRIC_REBALANCES), 1);

@@ -99,6 +99,7 @@ static struct world {
 	int64_t committed[PARTITIONS_MAX];
 	struct record *last_retry; /* as it was written */
 	struct record *last_outcome;
+	void (*on_commit)(const struct kafka_batch *batch);
 } world;
 
 static const char *const topic_names[PARTITIONS_MAX] = { "requests", "retry" };
@@ -415,6 +416,8 @@ static inline void keep(struct record **last, const struct record *record, const
 static inline void commit_batch(void)
 {
 	note_offsets();
+	if (world.on_commit)
+		world.on_commit(world.batch);
 	for (size_t i = 0; i < world.batch->record_count && world.end_count < ENDS_MAX; i++) {
 		const struct record *record = world.batch->records[i].record;
 		struct written *w = &world.ends[world.end_count++];

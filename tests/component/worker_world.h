@@ -126,11 +126,10 @@ static inline const struct written *end_of(const char *topic, const char *id)
 	return found;
 }
 
-static inline int set_up(void **state)
+/* All but the worker itself. */
+static inline void set_stage(void)
 {
 	static const char *requests[] = { "requests" };
-	struct fault fault = { 0 };
-	(void)state;
 	memset(&world, 0, sizeof(world));
 	world.now = START;
 	world.commits = true;
@@ -178,6 +177,13 @@ static inline int set_up(void **state)
 		.admin_listen = "",
 	};
 	log_set_level(LOG_ERROR);
+}
+
+static inline int set_up(void **state)
+{
+	struct fault fault = { 0 };
+	(void)state;
+	set_stage();
 	assert_int_equal(worker_init(&world.worker, &world.settings, &world.signals, &fault), 0);
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "unit/torture.h"
 
 static void is_empty_text_before_anything(void **state)
 {
@@ -140,6 +141,39 @@ static void hands_over(void **state)
 	buf_fini(&b);
 }
 
+static void uses_what_it_is_given(void **state)
+{
+	char storage[5];
+	struct buf b;
+	(void)state;
+	buf_init_on(&b, storage, sizeof(storage));
+	assert_string_equal(buf_text(&b), "");
+	torture_after(0);
+	buf_add_text(&b, "abcd");
+	torture_end();
+	assert_int_equal(buf_result(&b), 0);
+	assert_ptr_equal(buf_text(&b), storage);
+	assert_string_equal(storage, "abcd");
+	buf_add_char(&b, 'e');
+	assert_int_equal(buf_result(&b), -EMSGSIZE);
+	assert_null(buf_take(&b, NULL));
+	buf_fini(&b);
+}
+
+static void tells_its_limit_from_want_of_memory(void **state)
+{
+	struct buf b;
+	(void)state;
+	buf_init(&b, 1000);
+	torture_after(0);
+	buf_add_text(&b, "a");
+	if (torture_end())
+		assert_int_equal(buf_result(&b), -ENOMEM);
+	buf_reset(&b);
+	assert_int_equal(buf_result(&b), 0);
+	buf_fini(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -151,6 +185,8 @@ int main(void)
 		cmocka_unit_test(refuses_absurd_lengths),
 		cmocka_unit_test(cuts),
 		cmocka_unit_test(hands_over),
+		cmocka_unit_test(uses_what_it_is_given),
+		cmocka_unit_test(tells_its_limit_from_want_of_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
