@@ -187,13 +187,11 @@ static void list_offsets(struct outlet *outlet, struct partition *const *partiti
 			continue;
 		char *map = outlet->parcel.maps + batch->offset_count * (DONE_MAP_MAX + 1);
 		struct buf text;
-		buf_init(&text, DONE_MAP_MAX);
-		map[0] = '\0';
-		/* A map that does not fit is left out: the records above the base would be handled again, not lost.
+		buf_init_on(&text, map, DONE_MAP_MAX + 1); /* reserved: want of memory must not leave a map out */
+		/* One that does not fit is left out: the records above the base would be handled again, not lost.
 		 * partition_has_room() keeps it from coming to that. */
-		if (done_map_write(&text, p->topic, p->number, p->offsets) == 0 && text.len > 0)
-			memcpy(map, text.data, text.len + 1);
-		buf_fini(&text);
+		if (done_map_write(&text, p->topic, p->number, p->offsets) < 0)
+			map[0] = '\0';
 		batch->offsets[batch->offset_count++] = (struct kafka_batch_offset){
 			.topic = p->topic,
 			.partition = p->number,
