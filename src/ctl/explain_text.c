@@ -185,7 +185,7 @@ static void tell_outcome(const struct story_event *e, struct buf *out)
 	add_member(out, body_member(body, "timing"), "totalMs");
 	buf_add_text(out, " ms and ");
 	add_member(out, body, "attempts");
-	buf_add_text(out, " attempts");
+	buf_add_text(out, json_object_get_int(body_member(body, "attempts")) == 1 ? " attempt" : " attempts");
 	if (json_object_get_boolean(body_member(body, "cancelRequested")))
 		buf_add_text(out, "; a cancel had come too late");
 	tell_error(body_member(body, "error"), out);

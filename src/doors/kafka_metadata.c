@@ -1,15 +1,31 @@
 #include <errno.h>
+#include <string.h>
 
 #include "doors/kafka_internal.h"
 
-#define SLICE USEC_PER_SEC /* of waiting for a broker */
+#define SCRAM_MENDED 0x020601ff   /* the version of librdkafka */
+#define SLICE        USEC_PER_SEC /* of waiting for a broker */
+
+/* Before 2.6.1 the library sends a nonce that brokers take for a forgery since Apache Kafka 4.0; they call that
+ * "invalid credentials", which sends people looking for a typing mistake. */
+static bool is_old_scram(rd_kafka_resp_err_t error, const char *reason)
+{
+	return error == RD_KAFKA_RESP_ERR__AUTHENTICATION && rd_kafka_version() < SCRAM_MENDED &&
+	       strstr(reason, "SCRAM") != NULL;
+}
 
 static void on_error(rd_kafka_t *rk, int error, const char *reason, void *opaque)
 {
 	struct fault *heard = opaque;
 	(void)rk;
 	/* "all brokers are down" says less than what was heard of any one of them. */
-	if (error != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || heard->message[0] == '\0')
+	if (is_old_scram((rd_kafka_resp_err_t)error, reason))
+		fault_set(
+			heard, 0, FAULT_AUTH,
+			"SCRAM login refused: wrong user or password, or a Kafka 4 broker, which takes SCRAM only from "
+			"librdkafka 2.6.1 on (this is %s): use PLAIN or a certificate",
+			rd_kafka_version_str());
+	else if (error != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || heard->message[0] == '\0')
 		fault_set(heard, 0, kafka_fault_class((rd_kafka_resp_err_t)error), "%s", reason);
 }
 
