@@ -115,7 +115,7 @@ static const char *reason_of(const struct http_call *call)
 {
 	if (call->refused)
 		return call->refused;
-	if (call->capture.too_large)
+	if (call->capture.too_large || call->result == CURLE_FILESIZE_EXCEEDED)
 		return "the reply's body is longer than allowed";
 	if (call->result == CURLE_ABORTED_BY_CALLBACK)
 		return "the connection closed before a reply came; the request is not repeated";

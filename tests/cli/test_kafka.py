@@ -31,6 +31,22 @@ def test_topics_are_not_made_by_asking(apache):
     assert b"cli.typo" not in kcat(apache.bootstrap, "-L")
 
 
+def test_fetching_the_jars_is_ended_by_ctrl_c(tmp_path):
+    """As a terminal does it: SIGINT to the foreground group, which Maven must be part of."""
+    maven = tmp_path / "mvn"
+    maven.write_text(f"#!/bin/sh\necho $$ >{tmp_path}/pid.part && mv {tmp_path}/pid.part {tmp_path}/pid\nexec sleep 60\n")
+    maven.chmod(0o755)
+    with subprocess.Popen([script("kafka"), "prepare"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                          start_new_session=True, text=True,
+                          env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "HANDOFF_CACHE": str(tmp_path)}) \
+            as running:
+        wait_until((tmp_path / "pid").exists, 20, "Maven to be called")
+        os.killpg(running.pid, signal.SIGINT)
+        running.communicate(timeout=10)
+        assert running.returncode == 130
+    assert not pathlib.Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
+
+
 def test_create_topics(apache):
     first = run("create-topics", apache.bootstrap, "--prefix", "cli.made", "--partitions", 5)
     assert (first.returncode, first.stdout.splitlines()) == \

@@ -42,6 +42,8 @@ static void replies_of_every_shape(void **state)
 			assert_string_equal(heard.body, cases[i].body);
 		assert_true(heard.reply.body.n <= BODY_LIMIT);
 		assert_int_equal(heard.reply.message[0] == '\0', heard.reply.error == HTTP_OK);
+		if (heard.reply.error == HTTP_TOO_LARGE)
+			assert_non_null(strstr(heard.reply.message, "longer than allowed"));
 		assert_int_equal(origin_count(w->origin, cases[i].path), 1);
 	}
 }
