@@ -3,7 +3,7 @@
 /* A turn of the loop that comes late may make up for this much of the pace, so that coarse timers cost no rate. */
 #define SLACK (20 * USEC_PER_MSEC)
 
-#define PLATEAU_MIN   (30 * USEC_PER_SEC)
+#define PLATEAU_MIN   (60 * USEC_PER_SEC)
 #define PLATEAU_MAX   (600 * USEC_PER_SEC)
 #define PLATEAU_CALLS 300.0                  /* so that a 429 a plateau are few of a hundred, however slow the tenant */
 #define LONG_CLOSING  (2500 * USEC_PER_MSEC) /* Retry-After says seconds, rounded up: less says nothing of a period */

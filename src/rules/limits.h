@@ -28,9 +28,9 @@
  *  first pace  what was answered lately, a little less; between a half and nine tenths of the pace of the 429.
  *              After a long closing (a server that counts by periods): what was answered since the last opening, over
  *              all the time until the next one
- *  growth      a cubic curve: fast, flat around the ceiling, fast again. T is 30 s, or as long as the period. Only time
- *              in which calls succeed counts: an idle hour is no evidence that the tenant bears more
- *  searching   as long as too little is known (few answers) or after 2T without a 429
+ *  growth      a cubic curve: fast, flat around the ceiling, fast again. T is a minute, or as long as the period. Only
+ * time in which calls succeed counts: an idle hour is no evidence that the tenant bears more searching   as long as too
+ * little is known (few answers) or after 2T without a 429
  */
 #define GATE_RATE_MIN     0.2 /* calls a second */
 #define GATE_RATE_UNKNOWN 2.0 /* where a search begins that has nothing to go by */

@@ -7,6 +7,8 @@
 
 /* Records taken from one partition before the next one has its turn. */
 #define READ_AT_ONCE 64
+/* This part of the memory is the first lane's (and the retries') alone. */
+#define LANE_RESERVE 4
 
 /* Under pressure nobody reads beyond his share: what he holds for later would push out what others need sooner. */
 #define PRESSURE_NUMERATOR   3
@@ -43,6 +45,12 @@ static bool has_its_share(const struct worker *w, const struct partition *p)
 	for (size_t i = 0; i < w->partition_count; i++)
 		holders += w->partitions[i]->job_count > 0;
 	return holders > 0 && p->memory >= limit / holders;
+}
+
+/* What lower lanes hold leaves the first one room: a backlog of theirs may not keep a live caller's record unread. */
+static bool lane_is_full(const struct worker *w, const struct partition *p)
+{
+	return p->lane > 0 && memory_used(w) >= memory_limit(w) - memory_limit(w) / LANE_RESERVE;
 }
 
 static bool may_read(const struct worker *w)
@@ -253,6 +261,10 @@ static bool read_some(struct worker *w, size_t index)
 		struct kafka_read read;
 		if (memory_is_full(w))
 			return true;
+		if (lane_is_full(w, p)) {
+			p->read_to_end = true; /* as far as there is room */
+			return false;
+		}
 		const bool crowded = has_its_share(w, p);
 		if (crowded || !partition_has_room(p, (size_t)w->settings->worker.window)) {
 			p->read_to_end = true; /* as far as there is room: what is due may not wait for more */

@@ -6,8 +6,9 @@
  *   the memory (worker.memory_mb) is full, or     the same, where records are still unread
  *   the partition's share of it nearly is
  *   the done map nears what a commit can carry    the record at the base, for only that moves the base
- *   a tenant that cannot be called has more       its oldest that wait, from the request topics too, due when the
- *   than half of a partition's window             tenant may open
+ *   one of several tenants has more than half     its oldest that wait, from the request topics too, due when the
+ *   of a partition's window, and cannot be        tenant may open; of one that is only slower than its requests
+ *   called, or has no room for more calls         come, in BUSY_PAUSE
  *
  * It is written again with the same headers (attempt and, but for the last, not-before unchanged) and marked done, in
  * one batch. It may be spilled again after max(5 s, a quarter of its remaining wait), which handoff-spilled-at tells
@@ -19,7 +20,8 @@
 #define PAUSE_SHARE   4
 #define SOON_MS       INT64_C(1000) /* what is due this soon makes room by itself */
 #define AT_ONCE       64
-#define LOOK_EVERY    (200 * USEC_PER_MSEC) /* at the jobs of a tenant that is closed */
+#define BUSY_PAUSE    (30 * USEC_PER_SEC)
+#define LOOK_EVERY    (200 * USEC_PER_MSEC) /* at the jobs of tenants that must make way */
 #define OUTLET_ENOUGH ((size_t)8 << 20)     /* what is spilled occupies memory until it is committed */
 
 static bool may_spill(const struct worker *w, const struct job *job)
@@ -100,7 +102,7 @@ void spill_for_memory(struct worker *w)
 	}
 }
 
-/* ---- tenants that cannot be called ---- */
+/* ---- tenants that fill the window ---- */
 
 static bool may_make_way(const struct worker *w, const struct job *job, int64_t due_ms)
 {
@@ -142,22 +144,31 @@ usec_t spill_wait(const struct worker *w)
 {
 	for (size_t i = 0; i < w->partition_count; i++)
 		if (is_filled(w, w->partitions[i]))
-			return w->closed_tenants_at > w->now.mono ? w->closed_tenants_at - w->now.mono : 0;
+			return w->tenants_looked_at > w->now.mono ? w->tenants_looked_at - w->now.mono : 0;
 	return USEC_NEVER;
 }
 
-void spill_closed_tenants(struct worker *w)
+/* When those of this tenant that make way come back; `now`: none has to. */
+static usec_t back_at(const struct tenant *t, usec_t now)
 {
-	if (w->now.mono < w->closed_tenants_at)
+	const usec_t opens_at = tenant_opens_at(t, now);
+	if (opens_at > now)
+		return opens_at;
+	return tenant_room_at(t, now) > now ? now + BUSY_PAUSE : now;
+}
+
+void spill_for_tenants(struct worker *w)
+{
+	if (w->now.mono < w->tenants_looked_at)
 		return;
-	w->closed_tenants_at = w->now.mono + LOOK_EVERY;
+	w->tenants_looked_at = w->now.mono + LOOK_EVERY;
 	if (w->leaving != LEAVING_NOT || w->stopping)
 		return;
 	for (size_t i = 0; i < w->tenant_count; i++) {
 		const struct tenant *t = &w->tenants[i];
-		const usec_t opens_at = tenant_opens_at(t, w->now.mono);
-		for (size_t n = 0; n < w->partition_count && opens_at > w->now.mono; n++)
+		const usec_t at = back_at(t, w->now.mono);
+		for (size_t n = 0; n < w->partition_count && at > w->now.mono; n++)
 			if (is_filled(w, w->partitions[n]))
-				make_room_from(w, w->partitions[n], t, clock_unix_at(&w->now, opens_at));
+				make_room_from(w, w->partitions[n], t, clock_unix_at(&w->now, at));
 	}
 }

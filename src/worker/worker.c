@@ -432,7 +432,7 @@ void worker_serve(struct worker *w)
 	watch_producer(w);
 	rebalance_serve(w);
 	serve_tenants(w);
-	spill_closed_tenants(w);
+	spill_for_tenants(w);
 	intake_read(w);
 	intake_wake_parked(w);
 	expiry_run(w);

@@ -80,7 +80,7 @@ struct worker {
 	size_t job_memory;   /* of all jobs */
 	struct job *orphans; /* jobs whose call is still open although their partition has left */
 	size_t orphan_count;
-	usec_t closed_tenants_at; /* when spill_closed_tenants() looks again */
+	usec_t tenants_looked_at; /* when spill_for_tenants() looks again */
 	struct job *unreported;   /* ended, but there was no memory to say so */
 	bool cancels_may_end;     /* a job that a cancel was told to has ended */
 
@@ -173,7 +173,7 @@ bool report_spill(struct worker *w, struct job *job);
  * another record now. */
 bool spill_make_room(struct worker *w, size_t index, bool crowded);
 /* A tenant that cannot be called now makes way for the others. */
-void spill_closed_tenants(struct worker *w);
+void spill_for_tenants(struct worker *w);
 usec_t spill_wait(const struct worker *w);
 /* Writes a parked record to the tail because its story has changed: it leaves this worker until it is read again. False
  * when there is no memory for that; it stays then. */

@@ -2,20 +2,13 @@
 import argparse
 import json
 import os
-import pathlib
-import shutil
 import subprocess
-import sys
-import tempfile
 import time
 import urllib.request
 import uuid
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
-# pylint: disable=wrong-import-position
-from lib import (PROJECT, Kafka, Process, Sandbox, Topics, Worker, binary, produce, request, script,  # noqa: E402
-                 wait_until)
-from lib.kafka import create_topics  # noqa: E402
+from stage import Stage, binary, folder, start_apache
+from lib import produce, request, wait_until
 
 PARTITIONS = 8
 LIMIT_SECONDS = 300
@@ -28,20 +21,6 @@ def parse():
     parser.add_argument("--latency-ms", type=int, default=0)
     parser.add_argument("--apache-kafka", action="store_true")
     return parser.parse_args()
-
-
-def start_brokers(options, folder):
-    """(kafka, topics, simulator)"""
-    text = "book totals\n" + (f"latency {options.latency_ms}ms\n" if options.latency_ms else "")
-    if not options.apache_kafka:
-        sandbox = Sandbox(folder, partitions=PARTITIONS, script=text)
-        return Kafka(sandbox.bootstrap, "sandbox"), Topics(partitions=PARTITIONS), sandbox
-    done = subprocess.run([script("kafka"), "start", "--dir", str(folder / "kafka"), "--owner", str(os.getpid())],
-                          stdout=subprocess.PIPE, text=True, check=True, timeout=900)
-    bootstrap = done.stdout.strip().split("=", 1)[1]
-    topics = Topics.unique(PARTITIONS)
-    create_topics(bootstrap, {name: PARTITIONS for name in topics.all()})
-    return Kafka(bootstrap, "apache"), topics, Sandbox(folder, broker=False, script=text)
 
 
 def flood(worker, topics, count):
@@ -77,36 +56,26 @@ def yardstick(simulator, options):
     return json.loads(done.stdout)["cpu_us_per_handoff"]
 
 
-def measure(options, folder):
-    kafka, topics, simulator = start_brokers(options, folder)
-    worker = Worker(folder, kafka, topics, simulator, limits={"max_in_flight": options.in_flight},
-                    log={"level": "warn"}).wait_ready()
-    flood(worker, topics, max(100, options.count // 10))
-    seconds, cpu = flood(worker, topics, options.count)
+def measure(options, parent):
+    latency = f"latency {options.latency_ms}ms\n" if options.latency_ms else ""
+    stage = Stage(parent, "cost", latency, PARTITIONS, start_apache(parent) if options.apache_kafka else None)
+    worker, = stage.start(limits={"max_in_flight": options.in_flight})
+    flood(worker, stage.topics, max(100, options.count // 10))
+    seconds, cpu = flood(worker, stage.topics, options.count)
     worker.stop_clean()
     unit = cpu / options.count * 1e6
     place = "Apache Kafka" if options.apache_kafka else "the sandbox"
     print(f"{options.count} handoffs, {options.in_flight} in flight, Cognigy answering after {options.latency_ms} ms, "
           f"on {place}, {os.cpu_count()} cores")
     print(f"worker:    {unit:8.0f} us CPU per handoff   {options.count / seconds:8.0f} handoffs/s")
-    bare = yardstick(simulator, options)
+    bare = yardstick(stage.simulator, options)
     print(f"yardstick: {bare:8.0f} us CPU per handoff   the worker needs {unit / bare:.2f} times that")
 
 
 def main():
     options = parse()
-    # In the project, not in /tmp: scripts leave nothing outside it.
-    os.makedirs(PROJECT / ".cache", exist_ok=True)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="bench.", dir=PROJECT / ".cache"))
-    try:
-        measure(options, folder)
-    except AssertionError as error:
-        sys.exit(f"scripts/bench: {error}")
-    finally:
-        Process.end_all()
-        if options.apache_kafka:
-            subprocess.run([script("kafka"), "stop", "--dir", str(folder / "kafka")], check=False, timeout=60)
-        shutil.rmtree(folder, ignore_errors=True)
+    with folder() as parent:
+        measure(options, parent)
 
 
 if __name__ == "__main__":

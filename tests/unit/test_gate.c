@@ -98,13 +98,13 @@ static void test_grows_around_the_pace_of_the_429(void **state)
 {
 	struct gate g = at_hundred(1000 * S);
 	(void)state;
-	(void)call_greedily(&g, 1001 * S, 1016 * S, true);
+	(void)call_greedily(&g, 1001 * S, 1031 * S, true);
 	assert_true(g.rate > 98 && g.rate < 99.9); /* fast, */
-	(void)call_greedily(&g, 1016 * S, 1041 * S, true);
+	(void)call_greedily(&g, 1031 * S, 1081 * S, true);
 	assert_true(g.rate > 99.9 && g.rate < 101); /* long flat, */
-	(void)call_greedily(&g, 1041 * S, 1061 * S, true);
+	(void)call_greedily(&g, 1081 * S, 1119 * S, true);
 	assert_true(g.rate > 105); /* then fast again: it bears more now, */
-	(void)call_greedily(&g, 1061 * S, 1100 * S, true);
+	(void)call_greedily(&g, 1119 * S, 1160 * S, true);
 	assert_true(g.rate > 1000 || g.rate <= 0); /* and is searched for anew */
 }
 
@@ -194,11 +194,11 @@ static void test_follows_the_rate(void **state)
 	origin_begin(&o);
 	(void)origin_goodput(&o, 1000 * S, 120 * S);
 	o.rate = 400;
-	(void)origin_goodput(&o, 1120 * S, 90 * S);
-	assert_true(origin_goodput(&o, 1210 * S, 120 * S) > 0.9);
+	(void)origin_goodput(&o, 1120 * S, 180 * S);
+	assert_true(origin_goodput(&o, 1300 * S, 120 * S) > 0.9);
 	o.rate = 50;
-	(void)origin_goodput(&o, 1330 * S, 20 * S);
-	assert_true(origin_goodput(&o, 1350 * S, 120 * S) > 0.9);
+	(void)origin_goodput(&o, 1420 * S, 20 * S);
+	assert_true(origin_goodput(&o, 1440 * S, 120 * S) > 0.9);
 }
 
 int main(void)

@@ -1,0 +1,137 @@
+"""What scripts/bench rate runs: pools that share a rate, and workers that have to find one."""
+import argparse
+import concurrent.futures
+import dataclasses
+import time
+
+from stage import Stage, folder, start_apache
+from lib import produce, request, wait_until
+
+PARTITIONS = 8
+GOODPUT_TOLD, REFUSED_TOLD = 0.98, 0.005
+GOODPUT_FOUND, REFUSED_FOUND = 0.90, 0.03
+
+
+@dataclasses.dataclass
+class Row:
+    """A limit of the tenant's, and how many workers with how much work live with it."""
+    limit: str          # as in the simulator's script
+    rate: float         # calls a second that it allows
+    workers: int = 1
+    told: bool = True   # does the configuration say the rate?
+    hot: int = 0        # percent of the requests that one partition has; 0: all have equally many
+    learn: float = 0    # seconds before it is measured
+    seconds: float = 60
+
+    def title(self):
+        keys = f"{self.hot} % of one partition" if self.hot else "even"
+        return f"{self.limit:38} {'told' if self.told else 'not told':9} {self.workers:7}  {keys:21}"
+
+
+COGNIGY = 1000 / 300  # Cognigy's own limit, calls a second
+SLOW = [Row("calls=1000 per=300s kind=bucket burst=6", COGNIGY, workers, seconds=120) for workers in (1, 2, 4)] + [
+    Row("calls=1000 per=300s kind=bucket burst=6", COGNIGY, 4, hot=50, seconds=120)]
+FAST = [Row(f"calls={rate} per=1s kind=bucket burst={max(6, rate // 20)}", rate, workers, seconds=20)
+        for rate in (60, 600) for workers in (1, 2, 4)]
+FOUND = [Row("calls=600 per=1s kind=bucket burst=60", 600, told=False, learn=60),
+         Row("calls=60 per=1s kind=bucket burst=6", 60, told=False, learn=60),
+         Row("calls=1000 per=10s kind=window", 100, told=False, learn=60),
+         Row("calls=1000 per=300s kind=bucket burst=10", COGNIGY, told=False, learn=60, seconds=180)]
+
+
+def calls(simulator):
+    """(handled, refused, all) calls of handoffs so far"""
+    book = simulator.book()
+    steps = [book["steps"][name] for name in ("fetch", "update", "trigger")]
+    refused = sum(step["status"].get("429", 0) for step in steps)
+    sent = sum(step["sent"] for step in steps)
+    return book["steps"]["trigger"]["executed"], refused, sent
+
+
+def requests(row, count):
+    """Spread evenly over the partitions, or so many percent to the first and the rest over the others."""
+    for n in range(count):
+        partition = n % PARTITIONS
+        if row.hot:
+            partition = 0 if n % 100 < row.hot else 1 + n % (PARTITIONS - 1)
+        yield {"key": f"s{n}".encode(), "value": request(f"s{n}", ttlMs=3600000), "partition": partition}
+
+
+def backlog(row):
+    """More than can be done while it is measured; with skewed keys what could just be done."""
+    if row.hot:
+        return int(row.seconds * row.rate / 3)
+    return int((row.learn + row.seconds + 15) * row.rate / 3 * 2) + 200
+
+
+def settled(stage):
+    """Every partition is owned, and each worker's share has begun to flow."""
+    def owned():
+        return sum(worker.owned(stage.topics.requests) for worker in stage.workers) == PARTITIONS
+    wait_until(owned, 90, "the pool to own all partitions")
+
+
+def measure(parent, row, number, apache):
+    stage = Stage(parent, f"row{number}", f"latency 20ms\nlimit {row.limit}\n", PARTITIONS, apache)
+    stage.start(row.workers, limits={"requests_per_second": row.rate if row.told else 0.0})
+    settled(stage)
+    produce(stage.kafka.bootstrap, stage.topics.requests, list(requests(row, backlog(row))))
+    wait_until(lambda: calls(stage.simulator)[0] > 0, 60, "the first handoff")
+    begin = time.monotonic()
+    before = calls(stage.simulator)
+    time.sleep(row.learn)
+    learnt, middle = time.monotonic(), calls(stage.simulator)
+    time.sleep(row.seconds)
+    seconds, after = time.monotonic() - learnt, calls(stage.simulator)
+    whole = (after[0] - before[0]) / (time.monotonic() - begin) / (row.rate / 3)
+    busiest = max(worker.metric("handoffd_waiting") for worker in stage.workers)
+    idle = sum(1 for worker in stage.workers if worker.metric("handoffd_waiting") == 0)
+    stage.end()
+    # In calls: at 3.3 a second a handoff more or less is a percent of a minute's.
+    handled = (after[2] - after[1]) - (middle[2] - middle[1])
+    return {"row": row, "goodput": handled / seconds / row.rate, "whole": whole, "idle": idle, "waiting": busiest,
+            "refused": (after[1] - middle[1]) / max(1, after[2] - middle[2]),
+            "refused_whole": after[1] / max(1, after[2])}
+
+
+def verdict(result):
+    row = result["row"]
+    if row.hot:
+        return "(the cost of skew)"
+    least, most = (GOODPUT_TOLD, REFUSED_TOLD) if row.told else (GOODPUT_FOUND, REFUSED_FOUND)
+    return "ok" if result["goodput"] >= least and result["refused"] < most else "MISSED"
+
+
+def show(result):
+    learnt = f"{result['whole']:6.3f} {result['refused_whole'] * 100:6.2f} %" if result["row"].learn else ""
+    print(f"{result['row'].title()} {result['goodput']:7.3f} {result['refused'] * 100:6.2f} %  {verdict(result):7} {learnt}",
+          flush=True)
+
+
+def run(parent, rows, apache, at_once):
+    """Rows of few calls a second are run side by side: they leave the machine idle."""
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        jobs = [pool.submit(measure, parent, row, f"{id(rows)}-{n}", apache) for n, row in enumerate(rows)]
+        results = [job.result() for job in jobs]
+    for result in results:
+        show(result)
+    return results
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--apache-kafka", action="store_true")
+    parser.add_argument("--only", choices=["slow", "fast", "found"])
+    options = parser.parse_args()
+    with folder() as parent:
+        apache = start_apache(parent) if options.apache_kafka else None
+        print(f"{'limit of the tenant, calls':38} {'rate':9} {'workers':>7}  {'keys':21} {'goodput':>7} {'429':>8}  "
+              f"{'':7} from the first call on", flush=True)
+        sets = {"slow": (SLOW, 4), "fast": (FAST, 1), "found": (FOUND, 2)}
+        results = [result for name, (rows, at_once) in sets.items() if options.only in (None, name)
+                   for result in run(parent, rows, apache, at_once)]
+    return 1 if any(verdict(result) == "MISSED" for result in results) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
