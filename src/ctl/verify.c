@@ -26,6 +26,7 @@
  * is asked for last.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,7 @@
 #include "ctl/connection.h"
 #include "ctl/evidence.h"
 #include "ctl/findings.h"
+#include "ctl/monitor.h"
 #include "ctl/progress.h"
 #include "ctl/reading.h"
 #include "doors/kafka_group.h"
@@ -46,13 +48,19 @@
 /* A frozen worker's transaction stands in the way until transaction.timeout.ms (20 s) has passed. */
 #define STILL_TIMEOUT (60 * USEC_PER_SEC)
 #define ID_TIMEOUT    (3 * USEC_PER_SEC)
-#define WATCH_SECONDS 5
+#define WAIT_SECONDS  5
+#define EVERY_SECONDS 60
+#define LISTEN_AT     "127.0.0.1:9465"
 #define JSON_MAX      ((size_t)1 << 20)
 
 struct verify {
 	struct connection connection;
 	const char *group;
+	bool wait;
 	bool watch;
+	double every; /* seconds */
+	const char *listen;
+	struct monitor *monitor;
 	const char **topics; /* requests, the retry topic, outcomes */
 	size_t topic_count;
 	struct kafka_group *offsets;
@@ -67,8 +75,15 @@ static const struct option OPTIONS[] = {
 	CONNECTION_OPTIONS,
 	{ "group", "GROUP", "the workers' consumer group (default: kafka.group)", offsetof(struct verify, group),
 	  OPTION_TEXT, 'g', NULL },
-	{ "watch", NULL, "look again every 5 s until nothing is pending, or something is lost or doubled",
-	  offsetof(struct verify, watch), OPTION_FLAG, '\0', NULL },
+	{ "wait", NULL, "look again every 5 s until nothing is pending, or something is lost or doubled",
+	  offsetof(struct verify, wait), OPTION_FLAG, '\0', "Prints a line in between." },
+	{ "watch", NULL, "look again and again until SIGTERM, and show what was found as metrics",
+	  offsetof(struct verify, watch), OPTION_FLAG, '\0',
+	  "Prints a line for each look, and names what is newly broken. Brokers that do not answer are waited for." },
+	{ "every", "S", "with --watch: begin a look every S seconds (default 60)", offsetof(struct verify, every),
+	  OPTION_NUMBER, '\0', "Each look reads the topics from their beginning." },
+	{ "listen", "HOST:PORT", "with --watch: where /metrics and /healthz are (default 127.0.0.1:9465)",
+	  offsetof(struct verify, listen), OPTION_TEXT, '\0', "Port 0 takes a free one, which is told on stderr." },
 };
 
 /* --- looking: the group first, then the topics --- */
@@ -265,6 +280,70 @@ static void tell_between(const struct verify *v)
 	fflush(stdout);
 }
 
+static int wait_until_settled(struct verify *v)
+{
+	int code = look_once(v);
+	while (code == EXIT_CLEAN && !is_settled(&v->findings)) {
+		tell_between(v);
+		forget(v);
+		nanosleep(&(struct timespec){ .tv_sec = WAIT_SECONDS }, NULL);
+		code = look_once(v);
+	}
+	return code == EXIT_CLEAN ? tell(v) : code;
+}
+
+/* --- watching: until somebody ends it --- */
+
+static volatile sig_atomic_t is_over;
+
+static void on_signal(int number)
+{
+	(void)number;
+	is_over = 1;
+}
+
+/* Sleeps in slices, so that a signal between two looks is heard at once. */
+static void pause_until(usec_t next)
+{
+	while (!is_over && clock_read().mono < next)
+		nanosleep(&(struct timespec){ .tv_nsec = 100 * 1000 * 1000 }, NULL);
+}
+
+/* A line when something has changed, and what is broken by name. */
+static void tell_look(const struct verify *v, size_t before)
+{
+	if (v->connection.json)
+		print_json(v);
+	else if (findings_broken(&v->findings) > before)
+		findings_print(&v->findings, command_has_colours(), stdout);
+	else
+		findings_print_line(&v->findings, stdout);
+	fflush(stdout);
+}
+
+static int watch(struct verify *v)
+{
+	struct fault fault = { 0 };
+	size_t broken = 0;
+	v->monitor = monitor_new(v->listen, v->group, &fault);
+	if (!v->monitor)
+		return command_fail(EXIT_FAILED, "%s; --listen HOST:PORT names another address", fault.message);
+	fprintf(stderr, "metrics at port %u of %.*s, /metrics\n", monitor_port(v->monitor),
+		(int)strcspn(v->listen, ":"), v->listen);
+	while (!is_over) {
+		const usec_t began = clock_read().mono;
+		const bool ok = look_once(v) == EXIT_CLEAN;
+		monitor_tell(v->monitor, ok ? &v->findings : NULL, clock_read().mono - began, v->asked.unix_ms);
+		if (ok) {
+			tell_look(v, broken);
+			broken = findings_broken(&v->findings);
+		}
+		forget(v);
+		pause_until(began + (usec_t)(v->every * (double)USEC_PER_SEC));
+	}
+	return broken > 0 ? EXIT_UNCLEAN : EXIT_CLEAN;
+}
+
 static int run(void *self, int count, char **words)
 {
 	struct verify *v = self;
@@ -272,19 +351,22 @@ static int run(void *self, int count, char **words)
 	(void)words;
 	if (!v->group)
 		v->group = v->connection.settings.kafka.group;
-	int code = look_once(v);
-	while (code == EXIT_CLEAN && v->watch && !is_settled(&v->findings)) {
-		tell_between(v);
-		forget(v);
-		nanosleep(&(struct timespec){ .tv_sec = WATCH_SECONDS }, NULL);
-		code = look_once(v);
+	if (v->watch) {
+		signal(SIGTERM, on_signal);
+		signal(SIGINT, on_signal);
+		return watch(v);
 	}
+	if (v->wait)
+		return wait_until_settled(v);
+	const int code = look_once(v);
 	return code == EXIT_CLEAN ? tell(v) : code;
 }
 
 static void close_all(void *self)
 {
-	forget(self);
+	struct verify *v = self;
+	v->monitor = monitor_free(v->monitor);
+	forget(v);
 }
 
 const struct command verify_command = {
@@ -298,7 +380,7 @@ const struct command verify_command = {
 	.options = OPTIONS,
 	.option_count = ARRAY_SIZE(OPTIONS),
 	.size = sizeof(struct verify),
-	.initial = &(const struct verify){ .group = NULL },
+	.initial = &(const struct verify){ .every = EVERY_SECONDS, .listen = LISTEN_AT },
 	.run = run,
 	.close = close_all,
 };

@@ -20,11 +20,10 @@ static void on_error(rd_kafka_t *rk, int error, const char *reason, void *opaque
 	(void)rk;
 	/* "all brokers are down" says less than what was heard of any one of them. */
 	if (is_old_scram((rd_kafka_resp_err_t)error, reason))
-		fault_set(
-			heard, 0, FAULT_AUTH,
-			"SCRAM login refused: wrong user or password, or a Kafka 4 broker, which takes SCRAM only from "
-			"librdkafka 2.6.1 on (this is %s): use PLAIN or a certificate",
-			rd_kafka_version_str());
+		fault_set(heard, 0, FAULT_AUTH,
+			  "SCRAM refused: wrong password, or a Kafka 4 broker: librdkafka before 2.6.1 must use PLAIN "
+			  "or a "
+			  "certificate");
 	else if (error != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || heard->message[0] == '\0')
 		fault_set(heard, 0, kafka_fault_class((rd_kafka_resp_err_t)error), "%s", reason);
 }

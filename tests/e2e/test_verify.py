@@ -4,13 +4,16 @@ import os
 import subprocess
 import threading
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from conftest import start_kafka, stop_kafka
-from lib import (Kafka, Topics, Worker, binary, create_topics, group_offsets, libconfig, produce, read_all, request,
+from lib import (Kafka, Topics, Worker, binary, create_topics, free_port, group_offsets, libconfig, produce, read_all, request,
                  wait_until)
+from lib.worker import samples
 
 QUIET = {"done": 0, "pending": 0, "overdue": 0, "lost": 0, "doubled": 0, "contradictory": 0, "unknown": 0}
 
@@ -280,9 +283,9 @@ def test_what_cannot_be_read_is_said(pool):
 
 
 @pytest.mark.sandbox(script="latency 20ms\n")
-def test_watch_looks_until_nothing_is_pending(pool):
+def test_wait_looks_until_nothing_is_pending(pool):
     pool.request(300)
-    with subprocess.Popen([binary("handoffctl"), "verify", "-c", pool.config, "--watch"], stdout=subprocess.PIPE,
+    with subprocess.Popen([binary("handoffctl"), "verify", "-c", pool.config, "--wait"], stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL, text=True) as watch:
         try:
             assert "pending 300" in watch.stdout.readline()
@@ -331,3 +334,39 @@ def test_a_million_requests_in_bounded_memory(pool):
     assert status == 0 and ["done", str(MILLION)] in [line.split() for line in report.splitlines()], report
     assert usage.ru_maxrss / 1024 < 150
     assert "offsets read" in shown, "how far it is, is told meanwhile"
+
+
+@pytest.mark.sandbox(script="latency 5ms\n")
+def test_watch_is_a_monitor(pool):
+    """It runs until it is told to end, and what it found last is there for Prometheus."""
+    port = free_port()
+
+    def get(path):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as reply:
+                return reply.status, reply.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, ""
+        except OSError:
+            return 0, ""
+
+    def found(state):
+        values = {dict(labels).get("state"): value for (name, labels), value in samples(get("/metrics")[1]).items()
+                  if name == "handoffctl_verify_records"}
+        return values.get(state)
+    pool.request(20)
+    with subprocess.Popen([binary("handoffctl"), "verify", "-c", pool.config, "--watch", "--every", "0.5", "--listen",
+                           f"127.0.0.1:{port}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watch:
+        try:
+            wait_until(lambda: found("pending") == 20, 30, "20 pending")
+            w = pool.worker("a")
+            wait_until(lambda: found("done") == 20, 60, "20 done")
+            assert found("pending") == found("lost") == 0 and get("/healthz") == (200, "ok\n")
+            looks = samples(get("/metrics")[1])[("handoffctl_verify_looks_total", frozenset({("result", "ok")}))]
+            assert looks >= 2 and get("/nothing")[0] == 404
+            watch.terminate()
+            out, err = watch.communicate(timeout=30)
+            assert watch.returncode == 0 and str(port) in err and "pending 20" in out.splitlines()[0]
+        finally:
+            watch.kill()
+    w.stop_clean()
