@@ -59,6 +59,20 @@ def test_create_topics(apache):
         "scripts/create-topics: cli.made.requests exists with 5 partitions, not 6"
 
 
+def test_topics_that_would_lose_records_are_named(apache):
+    create_topics(apache.bootstrap, {"cli.short.requests": 2, "cli.short.dlq": 2}, **{"retention.ms": "3600000"})
+    create_topics(apache.bootstrap, {"cli.short.retry": 2}, **{"cleanup.policy": "compact"})
+    create_topics(apache.bootstrap, {"cli.short.outcomes": 2}, **{"retention.ms": "-1"})
+    asked = "create-topics", apache.bootstrap, "--prefix", "cli.short", "--partitions", 2
+    done = run(*asked, "--max-age-ms", 2000000)
+    assert (done.returncode, done.stderr.splitlines()) == (1, [
+        "scripts/create-topics: cli.short.requests has retention.ms 3600000: at least 4000000 are needed, twice "
+        "--max-age-ms",
+        "scripts/create-topics: cli.short.retry has cleanup.policy compact: records would be removed unread"])
+    assert done.stdout.splitlines() == ["exists  cli.short.outcomes", "exists  cli.short.dlq"]
+    assert "cli.short.requests" not in run(*asked).stderr, "by default it is long enough"
+
+
 def pids(directory):
     return [int(path.read_text()) for path in pathlib.Path(directory).glob("broker-*/pid")]
 
