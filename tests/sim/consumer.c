@@ -20,6 +20,7 @@ struct reading {
 	struct log *log;
 	int64_t position;
 	int64_t fetched; /* up to here the records are in the client */
+	bool was_at_end; /* since the assignment */
 	bool at_end;     /* told since something new was fetched */
 	bool fetching;
 };
@@ -40,6 +41,7 @@ struct kafka_consumer {
 	struct membership *membership;
 	int serial; /* of the newest question */
 	bool answered;
+	usec_t revoked_at;   /* of GIVING_BACK */
 	bool has_assignment; /* as the library sees it: until it was given back */
 	bool closing, left, closed;
 };
@@ -109,6 +111,19 @@ static void is_assigned(struct member *member)
 void consumer_trouble(struct kafka_consumer *c)
 {
 	say(c, WORD_TROUBLE);
+}
+
+bool consumer_was_at_end(const struct kafka_consumer *c, const struct log *log)
+{
+	for (size_t i = 0; i < c->reading_count; i++)
+		if (c->readings[i].log == log)
+			return c->readings[i].was_at_end;
+	return false;
+}
+
+usec_t consumer_giving_back_since(const struct kafka_consumer *c)
+{
+	return c->phase == GIVING_BACK ? c->revoked_at : USEC_NEVER;
 }
 
 int kafka_consumer_subscribe(struct kafka_consumer *c, struct fault *fault)
@@ -227,6 +242,7 @@ static bool on_give_back(struct kafka_consumer *c, bool lost, struct kafka_consu
 	if (lost)
 		end_membership(c);
 	c->phase = GIVING_BACK;
+	c->revoked_at = agenda_now();
 	ret->kind = lost ? KAFKA_LOST : KAFKA_REVOKED;
 	return true;
 }
@@ -388,7 +404,7 @@ void kafka_consumer_read(struct kafka_consumer *c, size_t index, struct kafka_re
 	}
 	if (r->at_end)
 		return;
-	r->at_end = true;
+	r->at_end = r->was_at_end = true;
 	ret->kind = KAFKA_READ_END;
 	ret->offset = r->fetched;
 }

@@ -87,6 +87,19 @@ static void judge_partition(const struct process *p, const struct partition *par
 			     part->number, offsets_open_count(part->offsets));
 }
 
+/* A call that does not end must not keep partitions from their next owner. */
+static void judge_revoke(const struct process *p)
+{
+	const usec_t patience = world.plan.settings.worker.revoke_ms * USEC_PER_MSEC + USEC_PER_SEC / 10;
+	const usec_t since = consumer_giving_back_since(p->consumer);
+	if (since == USEC_NEVER || agenda_now() - since <= patience)
+		return;
+	for (int i = 0; i < p->http_count; i++)
+		for (const struct http_call *c = http_open_calls(p->http[i]); c; c = c->next)
+			if (c->job && c->job->partition)
+				verdict_give("%s keeps a call open beyond worker.revoke_ms", p->name);
+}
+
 static void on_turned(const struct process *p)
 {
 	const struct worker *w = &p->worker;
@@ -98,6 +111,7 @@ static void on_turned(const struct process *p)
 	}
 	for (const struct job *job = w->orphans; job; job = job->next)
 		memory += job_memory(job);
+	judge_revoke(p);
 	if (memory != w->job_memory)
 		verdict_give("%s counts %zu bytes of jobs, but there are %zu", p->name, w->job_memory, memory);
 	for (int i = 0; i < p->http_count; i++)
@@ -126,6 +140,22 @@ static bool is_finished(const struct source *s, const char **ret_what)
 	return true;
 }
 
+/* Idle, the group stands at the end: markers, gaps and what was aborted are passed, too. */
+static bool is_at_end(bool insist)
+{
+	for (size_t t = 0; t + 2 < broker_topic_count(); t++)
+		for (int32_t p = 0; p < world.plan.partitions; p++) {
+			const struct log *log = broker_log(broker_topic(t), p);
+			if (log->count == 0 || log->committed == (int64_t)log->count)
+				continue;
+			if (insist)
+				verdict_give("the group stands at %lld of %s/%d, whose end is %zu",
+					     (long long)log->committed, log->topic, (int)p, log->count);
+			return false;
+		}
+	return true;
+}
+
 bool judge_all_done(bool insist)
 {
 	const char *what;
@@ -137,7 +167,7 @@ bool judge_all_done(bool insist)
 				     (long long)s->entry->record->offset, s->id, what);
 		return false;
 	}
-	return true;
+	return is_at_end(insist);
 }
 
 void judge_begin(void)

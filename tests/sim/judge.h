@@ -37,11 +37,11 @@ struct source {
 	int replay;
 	int64_t deadline_ms;
 	int64_t written_ms;
-	bool has_twin;   /* another record has its id */
-	bool may_cancel; /* a cancel was written that means it */
-	bool is_alone;   /* nobody else's handoff is in its session, and it was not transferring before */
-	int outcomes;    /* visible ones */
-	int dead_letters;
+	bool has_twin;            /* another record has its id */
+	bool may_cancel;          /* a cancel was written that means it */
+	bool is_alone;            /* nobody else's handoff is in its session, and it was not transferring before */
+	int outcomes;             /* visible ones */
+	bool was_worked;          /* its outcome is another one than `duplicate` */
 	struct entry **published; /* every retry and outcome of it, visible or not */
 	size_t published_count, published_cap;
 	int32_t calls[STAGE_COUNT]; /* sent */

@@ -6,6 +6,7 @@
 #include "sim/judge_parts.h"
 #include "sim/kafka_doors.h"
 #include "sim/process.h"
+#include "sim/upstream.h"
 #include "sim/verdict.h"
 #include "sim/witness.h"
 #include "sim/world.h"
@@ -59,6 +60,25 @@ static void check_times(const struct http_call *call, const struct entry *entry,
 	if (now_ms >= source->deadline_ms)
 		verdict_give("%s starts a %s of %s %lld ms after its deadline", name, stage_name(call->stage),
 			     source->id, (long long)(now_ms - source->deadline_ms));
+}
+
+/* A cancel may stand behind a retry: nothing parked runs before its partition was read to the end, unless there is no
+ * room to read so far. */
+static void check_read_to_end(const struct http_call *call, const struct entry *entry)
+{
+	const struct process *p = call->process;
+	const struct log *log = broker_log(entry->record->topic, entry->record->partition);
+	const bool has_room = world.plan.padding == 0 && world.plan.settings.worker.window > world.plan.requests;
+	if (entry != entry->source->entry && has_room && !consumer_was_at_end(p->consumer, log))
+		verdict_give("%s starts a %s of %s before it has read what stands behind it", p->name,
+			     stage_name(call->stage), entry->source->id);
+}
+
+/* What is not ours in the session comes back as it was, byte for byte. */
+static void check_foreign_bytes(const struct http_call *call)
+{
+	if (call->stage == STAGE_UPDATE && !strstr(call->body, upstream_foreign))
+		verdict_give("%s changes what is not ours in %s", call->process->name, call->session);
 }
 
 /* Asked to be left alone by a 429. */
@@ -149,6 +169,8 @@ static void on_called(struct http_call *call)
 	check_times(call, entry, source);
 	check_gate(call);
 	check_session(call);
+	check_read_to_end(call, entry);
+	check_foreign_bytes(call);
 	if (call->stage == STAGE_TRIGGER)
 		check_trigger(call, entry, source);
 }

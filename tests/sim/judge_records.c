@@ -63,6 +63,21 @@ static const char *compare_headers(const struct record *from, const struct recor
 	return NULL;
 }
 
+static int failures(const struct history *h)
+{
+	int sum = 0;
+	for (int i = 0; i < BUDGET_COUNT; i++)
+		sum += h->failures[i];
+	return sum;
+}
+
+/* Parked for this, a budget was burnt. (A call given up at a revoke is a time-out that burns none.) */
+static bool is_budgeted(enum reason reason)
+{
+	return reason == REASON_RATE_LIMITED || reason == REASON_LOCKED || reason == REASON_SERVER_ERROR ||
+	       reason == REASON_BAD_RESPONSE;
+}
+
 static const char *compare_histories(const struct history *from, const struct history *to)
 {
 	/* Written once more, because the caller has hung up meanwhile. */
@@ -86,6 +101,8 @@ static const char *compare_histories(const struct history *from, const struct hi
 	for (int i = 0; i < BUDGET_COUNT; i++)
 		if (to->failures[i] < from->failures[i])
 			return "has forgotten a failure";
+	if (!is_spill && is_budgeted(to->reason) && failures(to) != failures(from) + 1)
+		return "has not counted its failure";
 	for (int i = 0; i < STAGE_COUNT; i++)
 		if (to->progress.calls[i] < from->progress.calls[i])
 			return "has forgotten a call";
@@ -145,6 +162,22 @@ static void check_calls(const struct entry *outcome, const struct source *s)
 				     (long long)calls_in(outcome, stage), stage_name(stage), s->calls[stage]);
 }
 
+static bool was_quiet(const struct source *s)
+{
+	return !s->is_disturbed && !s->is_moved;
+}
+
+/* A worker that has seen the id remembers it: of records with one id, one is worked at. */
+static void check_twins(struct source *s)
+{
+	s->was_worked = true;
+	for (const struct source *t = judge_sources(); t; t = t->next)
+		if (t != s && t->was_worked && t->kind == SOURCE_HANDOFF && s->kind == SOURCE_HANDOFF &&
+		    t->tenant == s->tenant && strcmp(t->session, s->session) == 0 && s->id[0] &&
+		    strcmp(t->id, s->id) == 0 && t->replay == 0 && s->replay == 0 && was_quiet(s) && was_quiet(t))
+			verdict_give("two records with the id %s were worked at", s->id);
+}
+
 static void check_facts(const struct entry *outcome, const struct source *s)
 {
 	const enum reason reason = reason_of(outcome);
@@ -161,9 +194,9 @@ static void check_facts(const struct entry *outcome, const struct source *s)
 		verdict_give("%s is a duplicate of nothing", s->id);
 	if (reason == REASON_ALREADY_TRANSFERRING && s->is_alone)
 		verdict_give("%s is said to be transferred by somebody else", s->id);
-	if (reason == REASON_DEADLINE_PASSED && outcome->record->timestamp_ms < s->deadline_ms)
+	if (reason == REASON_DEADLINE_PASSED && outcome->record->timestamp_ms < s->deadline_ms - world.wall_back_ms)
 		verdict_give("%s expired before its deadline", s->id);
-	if (!s->is_disturbed && !s->is_moved)
+	if (was_quiet(s))
 		check_calls(outcome, s);
 }
 
@@ -271,6 +304,8 @@ static void count_end(struct entry *entry)
 	if (!is_outcome(entry))
 		return;
 	check_facts(entry, s);
+	if (status_of(entry) != STATUS_DUPLICATE)
+		check_twins(s);
 	if (++s->outcomes > 1 && world.plan.settings.kafka.exactly_once)
 		verdict_give("%s has two outcomes", s->id);
 }

@@ -61,6 +61,7 @@ static void draw_sizes(struct plan *p)
 	p->sessions = (int)chance_between(1, SESSIONS_MAX);
 	p->requests = (int)chance_between(1, chance_hits(100) ? 80 : 25);
 	p->horizon = chance_between(10, 60) * USEC_PER_SEC;
+	p->padding = chance_hits(50) ? (int)chance_between(20000, 60000) : 0;
 	p->latency_ms = chance_hits(300) ? chance_between(100, 8000) : chance_between(1, 100);
 }
 
@@ -97,6 +98,7 @@ static void draw_tenant(struct settings_tenant *t, int number, bool with_marker)
 
 static void draw_settings(struct plan *p)
 {
+	static const char *redact[] = { "userId" };
 	static const char *requests[LANES_MAX] = { "requests", "backfill" };
 	p->settings = (struct settings){
 		.kafka = { .brokers = "b",
@@ -117,9 +119,10 @@ static void draw_settings(struct plan *p)
 		.worker = { .drain_ms = 20000,
 			    .revoke_ms = chance_between(100, 5000),
 			    .window = chance_hits(400) ? chance_between(1, 6) : 1000,
-			    .memory_mb = 256,
+			    .memory_mb = p->padding > 0 ? 1 : 256,
 			    .max_record_bytes = 524288 },
-		.admin_listen = "",
+		.admin_listen = "127.0.0.1:9464",
+		.redact = { redact, 1 },
 	};
 	/* What one twin does when the session tells it apart depends on the marker: off only now and then. */
 	const bool with_marker = !chance_hits(80);

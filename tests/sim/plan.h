@@ -42,6 +42,7 @@ struct troubles {
 
 struct plan {
 	int slots, partitions, lanes, tenants, sessions;
+	int padding;    /* bytes of each request that nobody reads: the memory gets full */
 	int requests;   /* records to write in all, cancels and such included */
 	usec_t horizon; /* trouble ends here */
 	struct troubles troubles;

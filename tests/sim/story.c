@@ -20,17 +20,19 @@ static int numbered;
 
 /* A record to be written: its JSON as it grows, and the source it will be. */
 struct draft {
-	char value[640];
+	char *value;
+	size_t size;
 	size_t length;
 	char key[40];
-	struct header headers[4];
+	struct header headers[8];
 	size_t header_count;
+	bool is_event;
 	struct source like;
 };
 
 static void add(struct draft *d, const char *name, const char *text)
 {
-	d->length += (size_t)snprintf(d->value + d->length, sizeof(d->value) - d->length, "%s\"%s\":%s",
+	d->length += (size_t)snprintf(d->value + d->length, d->size - d->length, "%s\"%s\":%s",
 				      d->length > 1 ? "," : "", name, text);
 }
 
@@ -49,7 +51,9 @@ static void add_header(struct draft *d, const char *name, const char *text)
 
 static void begin_draft(struct draft *d)
 {
-	*d = (struct draft){ .length = 1, .value = "{" };
+	*d = (struct draft){ .length = 1, .size = 1000 + (size_t)world.plan.padding };
+	d->value = agenda_memory(d->size);
+	d->value[0] = '{';
 	d->like.tenant = (int)chance_between(0, world.plan.tenants - 1);
 	snprintf(d->like.session, sizeof(d->like.session), "s-%d", (int)chance_between(0, world.plan.sessions - 1));
 	snprintf(d->like.id, sizeof(d->like.id), "h-%d", ++numbered);
@@ -89,6 +93,23 @@ static void add_deadline(struct draft *d)
 	d->like.deadline_ms = now_ms + ttl_ms;
 }
 
+static void add_padding(struct draft *d)
+{
+	char *padding = agenda_memory((size_t)world.plan.padding);
+	memset(padding, 'x', (size_t)world.plan.padding - 1);
+	d->length += (size_t)snprintf(d->value + d->length, d->size - d->length, ",\"padding\":\"%s\"", padding);
+}
+
+/* The request as the data of a CloudEvent. */
+static void wrap(struct draft *d)
+{
+	char *whole = agenda_memory(d->size + 100);
+	snprintf(whole, d->size + 100,
+		 "{\"specversion\":\"1.0\",\"type\":\"t\",\"source\":\"s\",\"id\":\"\",\"data\":%s}", d->value);
+	d->value = whole;
+	add_header(d, HDR_CONTENT_TYPE, CONTENT_TYPE_CLOUDEVENT);
+}
+
 static void draft_request(struct draft *d)
 {
 	static const char *const priorities[] = { "high", "normal", "low" };
@@ -110,6 +131,11 @@ static void draft_request(struct draft *d)
 	add_deadline(d);
 	if (chance_hits(300))
 		add_header(d, "x-foreign", "bytes that are not ours");
+	if (chance_hits(200))
+		add_header(d, "traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+	if (world.plan.padding > 0)
+		add_padding(d);
+	d->is_event = chance_hits(100);
 }
 
 static void draft_cancel(struct draft *d)
@@ -164,7 +190,9 @@ static void write_record(struct draft *d)
 	const struct settings_kafka *k = &world.plan.settings.kafka;
 	if (world.plan.tenants > 1)
 		add_string(d, "tenant", world.plan.tenant_settings[d->like.tenant].name);
-	snprintf(d->value + d->length, sizeof(d->value) - d->length, "}");
+	snprintf(d->value + d->length, d->size - d->length, "}");
+	if (d->is_event)
+		wrap(d);
 	/* By key: a session's records are in one partition number. */
 	const int number = d->like.session[2] - '0' + d->like.tenant;
 	const struct record record = {
@@ -182,7 +210,8 @@ static void write_record(struct draft *d)
 	s->tenant = d->like.tenant;
 	s->replay = d->like.replay;
 	s->deadline_ms = d->like.deadline_ms;
-	trace("story", "%s/%d/%lld %s", record.topic, record.partition, (long long)s->entry->record->offset, d->value);
+	trace("story", "%s/%d/%lld %.200s", record.topic, record.partition, (long long)s->entry->record->offset,
+	      d->value);
 	relate(s);
 }
 

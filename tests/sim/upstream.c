@@ -2,11 +2,14 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "sim/chance.h"
 #include "sim/trace.h"
 #include "sim/world.h"
 #include "json/scan.h"
+
+#define HTTP_DATE "%a, %d %b %Y %H:%M:%S GMT"
 
 struct tenant_state {
 	struct upstream_session sessions[SESSIONS_MAX];
@@ -17,8 +20,11 @@ struct tenant_state {
 
 static struct tenant_state tenants[TENANTS_MAX];
 
-static const char variables[] =
-	"{\"intent\":\"billing\",\"number\":123456789012345678901234567890,\"caf\\u00e9\":1.50}";
+#define FOREIGN "\"number\":123456789012345678901234567890,\"caf\\u00e9\":1.50"
+
+const char upstream_foreign[] = FOREIGN;
+
+static const char variables[] = "{\"intent\":\"billing\"," FOREIGN "}";
 
 static void init_session(struct upstream_session *s, int number)
 {
@@ -94,12 +100,24 @@ static enum fate error_status(struct http_call *call, int status, bool executed)
 	return executed ? FATE_ERROR_AFTER : FATE_ERROR_BEFORE;
 }
 
+/* By the server's clock, which is not ours. */
+static void write_date(struct http_call *call, int64_t wait_s)
+{
+	const time_t now = (time_t)(world_unix_ms() / 1000) + (time_t)chance_between(-100, 100);
+	const time_t then = now + (time_t)wait_s;
+	struct tm parts;
+	strftime(call->date, sizeof(call->date), HTTP_DATE, gmtime_r(&now, &parts));
+	strftime(call->retry_after, sizeof(call->retry_after), HTTP_DATE, gmtime_r(&then, &parts));
+}
+
 /* How long to wait, in every form that servers have. */
 static enum fate rate_limited(struct http_call *call)
 {
 	const int64_t wait_s = chance_between(0, chance_hits(100) ? 60 : 5);
 	if (chance_hits(600))
 		snprintf(call->retry_after, sizeof(call->retry_after), "%lld", (long long)wait_s);
+	else if (chance_hits(300))
+		write_date(call, wait_s);
 	else if (chance_hits(200))
 		snprintf(call->retry_after, sizeof(call->retry_after), "soon");
 	return error_status(call, 429, false);
@@ -211,8 +229,9 @@ void upstream_execute(struct http_call *call)
 static const char *write_login(struct tenant_state *t, char *text, size_t size)
 {
 	static const int lives[] = { 86400, 3600, 120, 20, 0 };
-	snprintf(text, size, "{\"access_token\":\"t%d\",\"token_type\":\"Bearer\",\"expires_in\":%d}",
-		 ++t->newest_token, world.calm ? 86400 : one_of(lives, 5));
+	snprintf(text, size, "{\"access_token\":\"t%d\",\"token_type\":\"Bearer\",\"expires_in\":%d%s}",
+		 ++t->newest_token, world.calm ? 86400 : one_of(lives, 5),
+		 chance_hits(300) ? ",\"scope\":\"session:write flow:execute\"" : "");
 	return text;
 }
 
@@ -257,9 +276,11 @@ void upstream_write_reply(struct http_call *call)
 	if (call->status == 200)
 		reply->body = span_of(call->fate == FATE_GARBAGE ? "{\"half\":" : write_success(call));
 	else
-		reply->body = span_of("{\"error\":{\"code\":\"E\",\"message\":\"no\"}}");
+		reply->body = span_of("{\"error\":{\"code\":\"E\",\"message\":\"no\"},\"userId\":\"u-1\"}");
 	if (call->retry_after[0])
 		reply->retry_after = span_of(call->retry_after);
+	if (call->date[0])
+		reply->date = span_of(call->date);
 }
 
 bool upstream_is_transferring(int tenant, const char *session)

@@ -27,6 +27,9 @@ struct upstream_session {
 	int execution_count;
 };
 
+/* What stands in every session's variables, and is nobody's business. */
+extern const char upstream_foreign[];
+
 void upstream_begin(void);
 /* Draws what becomes of the call. */
 enum fate upstream_fate(struct http_call *call);
