@@ -45,6 +45,7 @@ struct source {
 	struct entry **published; /* every retry and outcome of it, visible or not */
 	size_t published_count, published_cap;
 	int32_t calls[STAGE_COUNT]; /* sent */
+	int unclear;                /* of them: sent, and nobody can say what became of it */
 	bool is_disturbed;          /* somebody died or was expelled since it was written */
 	bool is_moved;     /* partitions have changed hands: the calls of an attempt that waits are forgotten */
 	bool may_have_run; /* a trigger of it, as its sender has heard */

@@ -12,9 +12,23 @@
 #include "sim/world.h"
 #include "worker/job.h"
 
-/* How long each worker has to leave each tenant alone. */
-static usec_t closed_until[SLOTS_MAX][TENANTS_MAX];
-static int closed_life[SLOTS_MAX][TENANTS_MAX];
+/* What a worker has heard of a tenant, by which it has to leave it alone. */
+struct peace {
+	int life;            /* of the worker: the next one knows nothing of it */
+	usec_t closed_until; /* said a 429 */
+	int64_t refused;     /* connections in a row */
+	usec_t refused_since;
+};
+
+static struct peace peaces[SLOTS_MAX][TENANTS_MAX];
+
+static struct peace *peace_of(const struct http_call *call)
+{
+	struct peace *peace = &peaces[call->process->slot][call->tenant];
+	if (peace->life != call->process->life)
+		*peace = (struct peace){ .life = call->process->life };
+	return peace;
+}
 
 /* What the call is about: the record that its job came from. */
 static struct entry *entry_of(const struct http_call *call)
@@ -81,14 +95,18 @@ static void check_foreign_bytes(const struct http_call *call)
 		verdict_give("%s changes what is not ours in %s", call->process->name, call->session);
 }
 
-/* Asked to be left alone by a 429. */
-static void check_gate(const struct http_call *call)
+/* Asked to be left alone by a 429, or nobody there to ask. */
+static void check_peace(const struct http_call *call)
 {
 	const struct process *p = call->process;
-	const int t = call->tenant;
-	if (closed_life[p->slot][t] == p->life && agenda_now() < closed_until[p->slot][t])
+	const struct settings_tenant *t = &p->tenants[call->tenant];
+	const struct peace *peace = peace_of(call);
+	if (agenda_now() < peace->closed_until)
 		verdict_give("%s starts a %s %lld ms before Retry-After has passed", p->name, stage_name(call->stage),
-			     (long long)((closed_until[p->slot][t] - agenda_now()) / USEC_PER_MSEC));
+			     (long long)((peace->closed_until - agenda_now()) / USEC_PER_MSEC));
+	if (peace->refused >= t->breaker_failures &&
+	    agenda_now() < peace->refused_since + t->breaker_open_ms * USEC_PER_MSEC)
+		verdict_give("%s starts a %s although the breaker must be open", p->name, stage_name(call->stage));
 }
 
 static bool is_orphan(const struct http_call *call)
@@ -167,7 +185,7 @@ static void on_called(struct http_call *call)
 		verdict_give("%s calls the session %s, not %s", call->process->name, call->session, source->session);
 	check_owner(call);
 	check_times(call, entry, source);
-	check_gate(call);
+	check_peace(call);
 	check_session(call);
 	check_read_to_end(call, entry);
 	check_foreign_bytes(call);
@@ -175,21 +193,28 @@ static void on_called(struct http_call *call)
 		check_trigger(call, entry, source);
 }
 
-static void learn_gate(const struct http_call *call)
+static void learn_peace(const struct http_call *call)
 {
-	const struct process *p = call->process;
-	const int t = call->tenant;
-	if (call->stage == STAGE_LOGIN || call->reply.error != HTTP_OK || call->reply.status != 429)
+	struct peace *peace = peace_of(call);
+	const struct http_reply *r = &call->reply;
+	if (call->stage == STAGE_LOGIN)
 		return;
-	const int64_t wait_ms = retry_after_ms(call->reply.retry_after, call->reply.date, world_unix_ms());
-	if (wait_ms < 0)
+	if (!r->sent && peace->refused++ == 0)
+		peace->refused_since = agenda_now();
+	else if (r->sent)
+		peace->refused = 0;
+	if (r->error != HTTP_OK || r->status != 429)
 		return;
-	if (closed_life[p->slot][t] != p->life)
-		closed_until[p->slot][t] = 0;
-	closed_life[p->slot][t] = p->life;
-	const usec_t until = agenda_now() + wait_ms * USEC_PER_MSEC;
-	if (until > closed_until[p->slot][t])
-		closed_until[p->slot][t] = until;
+	const int64_t wait_ms = retry_after_ms(r->retry_after, r->date, world_unix_ms());
+	const usec_t until = wait_ms < 0 ? 0 : agenda_now() + wait_ms * USEC_PER_MSEC;
+	if (until > peace->closed_until)
+		peace->closed_until = until;
+}
+
+static bool is_unclear(const struct http_call *call)
+{
+	const struct http_reply *r = &call->reply;
+	return r->sent && (r->error != HTTP_OK || r->status == 408 || r->status == 425 || call->fate == FATE_GARBAGE);
 }
 
 static void learn(struct http_call *call, bool may_have_run)
@@ -200,6 +225,7 @@ static void learn(struct http_call *call, bool may_have_run)
 		return;
 	if (call->reply.sent || may_have_run)
 		s->calls[call->stage]++;
+	s->unclear += is_unclear(call);
 	if (call->stage != STAGE_TRIGGER)
 		return;
 	s->may_have_run = s->may_have_run || may_have_run;
@@ -212,7 +238,7 @@ static void learn(struct http_call *call, bool may_have_run)
 
 static void on_heard(struct http_call *call)
 {
-	learn_gate(call);
+	learn_peace(call);
 	learn(call, !is_surely_not_executed(call));
 }
 
@@ -223,8 +249,7 @@ static void on_gave_up(struct http_call *call)
 
 void judge_begin_calls(void)
 {
-	memset(closed_until, 0, sizeof(closed_until));
-	memset(closed_life, 0, sizeof(closed_life));
+	memset(peaces, 0, sizeof(peaces));
 	witness.on_called = on_called;
 	witness.on_heard = on_heard;
 	witness.on_gave_up = on_gave_up;

@@ -190,6 +190,8 @@ static void check_facts(const struct entry *outcome, const struct source *s)
 		verdict_give("%s is completed, but its flow never ran", s->id);
 	if (status == STATUS_CANCELLED && (!s->may_cancel || ran_unheard))
 		verdict_give("%s is cancelled, but %s", s->id, s->may_cancel ? "was triggered" : "nobody asked for it");
+	if (reason == REASON_TIMEOUT && s->unclear == 0)
+		verdict_give("%s is said to have timed out, but every call had an answer", s->id);
 	if (reason == REASON_DUPLICATE && !s->has_twin)
 		verdict_give("%s is a duplicate of nothing", s->id);
 	if (reason == REASON_ALREADY_TRANSFERRING && s->is_alone)
