@@ -113,7 +113,7 @@ SCENARIOS = [
     # locked
     *once("locked", "reply 409", "reply 412", "reply 423", "reply 409 retry-after=1s"),
     *always("locked", 3, "reply 409", "session.locked", http_status=409),
-    Scenario("fetch", "", sent=3, retried="locked", setup="lock {} for=350ms as=processing"),
+    *once("locked", "reply 200 body='{\"channel\":\"voice\",\"status\":\"processing\"}'", steps=("fetch",)),
     # the connector's error
     *once("server", "reply 500", "reply 502", "reply 503 retry-after=1s", "reply 504", "reply 599"),
     *always("server", 3, "reply 500", "upstream.server_error", http_status=500),
