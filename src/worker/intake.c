@@ -15,7 +15,7 @@
 #define PRESSURE_DENOMINATOR 4
 
 /* What the process takes with nothing in hand: code, threads, the memory of ids, what the allocator cannot reuse. */
-#define MEMORY_OF_ITS_OWN ((size_t)24 << 20)
+#define MEMORY_OF_ITS_OWN ((size_t)32 << 20)
 
 /* For what we hold, at least half; the rest is the process's own and what the client fetches ahead. */
 static size_t memory_limit(const struct worker *w)

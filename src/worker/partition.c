@@ -12,6 +12,7 @@ struct partition *partition_new(const char *topic, int32_t number, int64_t start
 		return NULL;
 	p->topic = topic;
 	p->number = number;
+	p->spilled_base = -1;
 	parking_init(&p->parking);
 	p->offsets = offsets_new(start, window);
 	if (p->offsets && done_map_read(span_of(metadata), topic, number, p->offsets) == -ENOMEM)
@@ -37,6 +38,8 @@ void partition_adopt(struct partition *p, struct job *job)
 	job->next = p->jobs;
 	if (p->jobs)
 		p->jobs->prev = job;
+	else
+		p->oldest = job;
 	p->jobs = job;
 	p->job_count++;
 	p->memory += job_memory(job);
@@ -50,6 +53,8 @@ void partition_drop(struct partition *p, struct job *job)
 		p->jobs = job->next;
 	if (job->next)
 		job->next->prev = job->prev;
+	else
+		p->oldest = job->prev;
 	job->next = job->prev = NULL;
 	job->partition = NULL;
 	p->job_count--;

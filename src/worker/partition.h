@@ -33,9 +33,11 @@ struct partition {
 			   */
 	bool dirty;       /* done marks that no batch carries yet */
 	struct record *ahead; /* read, but too far beyond the base to be opened yet; nothing is read before it is */
-	struct job *jobs;     /* every job that came from here */
+	struct job *jobs;     /* every job that came from here, the newest first */
+	struct job *oldest;
 	size_t job_count;
 	size_t memory;                  /* of its jobs */
+	int64_t spilled_base;           /* where the base stood when records were last spilled from it; -1: never */
 	size_t cancels;                 /* of the jobs: cancels that came before their request, parked or listening */
 	size_t listeners;               /* of the jobs: cancels that are not read back from the retry topic yet */
 	struct metric_series *requests; /* counter of its topic; NULL for the retry topic */

@@ -5,7 +5,7 @@
  *   the window (worker.window) is full            the record furthest due
  *   the memory (worker.memory_mb) is full, or     the same, where records are still unread
  *   the partition's share of it nearly is
- *   the done map nears what a commit can carry    the record at the base, for only that moves the base
+ *   the done map nears what a commit can carry    the records at the base, for only that moves the base
  *   one of several tenants has more than half     its oldest that wait, from the request topics too, due when the
  *   of a partition's window, and cannot be        tenant may open; of one that is only slower than its requests
  *   called, or has no room for more calls         come, in BUSY_PAUSE
@@ -64,13 +64,19 @@ static bool spill_furthest(struct worker *w, struct partition *p)
 	return job && may_spill(w, job) && spill(w, job);
 }
 
-static bool spill_base(struct worker *w, struct partition *p)
+/* From the base on, as far as what is open there waits: one alone would move it by a few offsets for each batch. */
+static void spill_base(struct worker *w, struct partition *p)
 {
-	const int64_t base = offsets_base(p->offsets);
-	for (struct job *job = p->jobs; job; job = job->next)
-		if (job->record->offset == base)
-			return may_spill(w, job) && spill(w, job);
-	return false;
+	struct job *job = p->oldest;
+	if (p->spilled_base == offsets_base(p->offsets))
+		return; /* it moves when the batch is built */
+	for (int n = 0; n < AT_ONCE && job; n++) {
+		struct job *newer = job->prev;
+		if (!may_spill(w, job) || !spill(w, job))
+			return;
+		p->spilled_base = offsets_base(p->offsets);
+		job = newer;
+	}
 }
 
 static bool has_unread(const struct worker *w, size_t index)
@@ -87,7 +93,7 @@ bool spill_make_room(struct worker *w, size_t index, bool crowded)
 	if (partition_has_room(p, SIZE_MAX))
 		return full && spill_furthest(w, p);
 	spill_base(w, p);
-	return false; /* the base moves when the batch is built */
+	return false;
 }
 
 void spill_for_memory(struct worker *w)
