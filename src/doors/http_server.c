@@ -301,6 +301,7 @@ usec_t http_server_wait(const struct http_server *server)
 /* On success the daemon owns `listen_fd`. */
 static int start_daemon(struct http_server *server, int listen_fd)
 {
+	errno = 0;
 	server->daemon = MHD_start_daemon(
 		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_access, server, MHD_OPTION_LISTEN_SOCKET,
 		listen_fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTION_LIMIT, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
@@ -308,7 +309,7 @@ static int start_daemon(struct http_server *server, int listen_fd)
 		MHD_OPTION_URI_LOG_CALLBACK, on_uri, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
 		MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_END);
 	if (!server->daemon)
-		return -ENOMEM;
+		return errno ? -errno : -ENOMEM; /* the library keeps the reason to itself */
 	const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
 	server->daemon_fd = info->epoll_fd;
 	return 0;

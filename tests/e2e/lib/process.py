@@ -3,6 +3,7 @@ import ctypes
 import os
 import pathlib
 import random
+import resource
 import signal
 import socket
 import subprocess
@@ -54,11 +55,12 @@ def die_with_parent():
 
 
 class Process:
-    """One running program. Its stdout and stderr go to files of `folder`, so that it never waits for a reader."""
+    """One running program. Its stdout and stderr go to files of `folder`, so that it never waits for a reader; `stderr`,
+    a descriptor, takes the latter's place. `most_files`: how many descriptors it may have (RLIMIT_NOFILE)."""
 
     running = []  # of the current test, for its failure report and its clean-up
 
-    def __init__(self, name, command, folder, env=None):
+    def __init__(self, name, command, folder, env=None, stderr=None, most_files=None):
         self.name = name
         self.command = [str(word) for word in command]
         count = sum(1 for _ in pathlib.Path(folder).glob(f"{name}*.err"))
@@ -66,8 +68,13 @@ class Process:
         self.stdout_path = stem.with_suffix(".out")
         self.stderr_path = stem.with_suffix(".err")
         with open(self.stdout_path, "wb") as out, open(self.stderr_path, "wb") as err:
-            self.popen = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                                          env={**os.environ, **(env or {})}, preexec_fn=die_with_parent)
+            def in_child():
+                die_with_parent()
+                if most_files:
+                    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+            self.popen = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=out,
+                                          stderr=err if stderr is None else stderr,
+                                          env={**os.environ, **(env or {})}, preexec_fn=in_child)
         self.pid = self.popen.pid
         Process.running.append(self)
 
@@ -111,6 +118,14 @@ class Process:
         """User and system time so far."""
         fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def open_files(self):
+        """How many descriptors it has."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def limit_files(self, most):
+        """From now on: what it has stays open."""
+        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (most, resource.prlimit(self.pid, resource.RLIMIT_NOFILE)[1]))
 
     def memory_mb(self):
         """What it occupies of the machine's memory."""

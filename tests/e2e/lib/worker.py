@@ -62,7 +62,8 @@ def samples(text):
 class Worker(Process):
     """A handoffd that was started; wait_ready() before relying on it."""
 
-    def __init__(self, folder, kafka, topics, sandbox, /, name="handoffd", env=None, **changes):
+    def __init__(self, folder, kafka, topics, sandbox, /, name="handoffd", env=None, stderr=None, most_files=None,
+                 **changes):
         """`changes`: sections of the configuration, e.g. retry={"base_delay_ms": 100}."""
         self.kafka = kafka
         self.topics = topics
@@ -70,7 +71,8 @@ class Worker(Process):
         self.settings = merged(self.defaults(sandbox), changes)
         self.config_path = folder / f"{name}.conf"
         self.config_path.write_text(config_text(self.settings))
-        super().__init__(name, [binary("handoffd"), "-c", self.config_path], folder, env)
+        super().__init__(name, [binary("handoffd"), "-c", self.config_path], folder, env, stderr,
+                         most_files)
 
     def defaults(self, sandbox):
         names = self.topics
