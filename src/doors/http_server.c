@@ -310,8 +310,7 @@ static int start_daemon(struct http_server *server, int listen_fd)
 		MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_END);
 	if (!server->daemon)
 		return errno ? -errno : -ENOMEM; /* the library keeps the reason to itself */
-	const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-	server->daemon_fd = info->epoll_fd;
+	server->daemon_fd = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
 	return 0;
 }
 
