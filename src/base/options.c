@@ -1,6 +1,5 @@
 #include "base/options.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -137,59 +136,5 @@ void options_write_help(const struct option *options, size_t count, struct buf *
 		snprintf(left, sizeof(left), "%s%c%s--%s%s%s", o->letter ? "-" : " ", o->letter ? o->letter : ' ',
 			 o->letter ? ", " : "  ", o->name, o->value ? " " : "", o->value ? o->value : "");
 		buf_add_format(out, "  %-28s%s\n", left, o->sentence);
-	}
-}
-
-void options_write_roff(const char *text, struct buf *out)
-{
-	bool at_start = true;
-	for (const char *p = text; *p; p++) {
-		if (at_start && (*p == '.' || *p == '\''))
-			buf_add_text(out, "\\&");
-		if (*p == '\\')
-			buf_add_text(out, "\\e");
-		else if (*p == '-')
-			buf_add_text(out, "\\-");
-		else
-			buf_add_char(out, *p);
-		at_start = *p == '\n';
-	}
-}
-
-/* A sentence of the table begins in lower case, as a column of --help does, and has no full stop. */
-static void write_sentence(const char *sentence, struct buf *out)
-{
-	char *text = strdup(sentence);
-	if (!text) {
-		out->failed = true;
-		return;
-	}
-	text[0] = (char)toupper((unsigned char)text[0]);
-	options_write_roff(text, out);
-	buf_add_text(out, ".\n");
-	free(text);
-}
-
-void options_write_man(const struct option *options, size_t count, struct buf *out)
-{
-	for (size_t i = 0; i < count; i++) {
-		const struct option *o = &options[i];
-		buf_add_text(out, ".TP\n");
-		if (o->letter)
-			buf_add_format(out, "\\fB\\-%c\\fR, ", o->letter);
-		buf_add_text(out, "\\fB\\-\\-");
-		options_write_roff(o->name, out);
-		buf_add_text(out, "\\fR");
-		if (o->value) {
-			buf_add_text(out, " \\fI");
-			options_write_roff(o->value, out);
-			buf_add_text(out, "\\fR");
-		}
-		buf_add_char(out, '\n');
-		write_sentence(o->sentence, out);
-		if (o->detail) {
-			options_write_roff(o->detail, out);
-			buf_add_char(out, '\n');
-		}
 	}
 }

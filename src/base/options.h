@@ -50,6 +50,8 @@ int options_parse(const struct option *options, size_t count, int argc, char **a
 void options_write_help(const struct option *options, size_t count, struct buf *out);
 /* The same as the body of a man page's section: a .TP each. */
 void options_write_man(const struct option *options, size_t count, struct buf *out);
+/* As mdoc(7) has it: a whole list. */
+void options_write_mdoc(const struct option *options, size_t count, struct buf *out);
 /* `text` as roff reads it: backslashes, hyphens and a line's first dot. */
 void options_write_roff(const char *text, struct buf *out);
 

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/completion.h"
 #include "ctl/commands.h"
 
 #define PAGE_MAX ((size_t)1 << 20)
@@ -27,12 +28,32 @@ static int print_help(void)
 	return EXIT_CLEAN;
 }
 
-static int print_common_options(void)
+/* What a shell completes, command by command. */
+static bool write_completion(const char *shell, struct buf *out)
+{
+	struct completion all[ARRAY_SIZE(COMMANDS)];
+	for (size_t i = 0; i < ARRAY_SIZE(COMMANDS); i++)
+		all[i] = (struct completion){ .name = COMMANDS[i]->name,
+					      .summary = COMMANDS[i]->summary,
+					      .options = COMMANDS[i]->options,
+					      .count = COMMANDS[i]->option_count,
+					      .takes_file = COMMANDS[i]->word && !strcmp(COMMANDS[i]->word, "file") };
+	return completion_write(shell, "handoffctl", all, ARRAY_SIZE(all), out);
+}
+
+/* The options of all commands as the man page has them, or a shell's completion. */
+static int print_form(const char *form)
 {
 	struct buf page;
+	int code = EXIT_CLEAN;
 	buf_init(&page, PAGE_MAX);
-	options_write_man(submit_command.options, CONNECTION_OPTION_COUNT, &page);
-	const int code = command_print(&page);
+	if (!strcmp(form, "man"))
+		options_write_man(submit_command.options, CONNECTION_OPTION_COUNT, &page);
+	else if (!write_completion(form, &page))
+		code = command_fail(EXIT_WRONG, "--help has no form \"%.64s\"; there are man, bash, zsh and fish",
+				    form);
+	if (code == EXIT_CLEAN)
+		code = command_print(&page);
 	buf_fini(&page);
 	return code;
 }
@@ -48,8 +69,8 @@ static int checked(int code)
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
-	if (!strcmp(name, "--help=man"))
-		return checked(print_common_options());
+	if (!strncmp(name, "--help=", 7))
+		return checked(print_form(name + 7));
 	if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help"))
 		return checked(print_help());
 	if (!strcmp(name, "--version") || !strcmp(name, "-V") || !strcmp(name, "version")) {

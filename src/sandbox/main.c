@@ -7,16 +7,17 @@
  * main waits until both are ready, prints where they are, and then for SIGTERM, SIGINT or the death of a child.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/text.h"
+#include "base/completion.h"
+#include "base/options.h"
 #include "sandbox/broker.h"
 #include "sandbox/child.h"
 #include "sandbox/script.h"
@@ -24,29 +25,42 @@
 
 enum { EXIT_USAGE = 2, PATIENCE_MS = 5000, PARTITIONS_DEFAULT = 12, PARTITIONS_MAX = 1000 };
 
+#define PAGE_MAX ((size_t)1 << 20)
+
 struct options {
-	unsigned http_port;
-	int partitions;
+	int64_t http_port;
+	int64_t partitions;
 	const char *script;
+	const char *help; /* NULL: not asked for; else in which form */
 	bool no_broker;
+	bool version;
 	struct world *world;
+};
+
+static const struct option OPTIONS[] = {
+	{ "http-port", "N", "port of the simulator (default 0: a free one)", offsetof(struct options, http_port),
+	  OPTION_COUNT, '\0', NULL },
+	{ "partitions", "N", "partitions of handoff.requests and handoff.retry (default 12, at most 1000)",
+	  offsetof(struct options, partitions), OPTION_WHOLE, '\0',
+	  "The topics handoff.outcomes and handoff.dlq have 4." },
+	{ "script", "FILE", "how the simulator behaves: sessions, locks, limits, faults",
+	  offsetof(struct options, script), OPTION_TEXT, '\0', NULL },
+	{ "no-broker", NULL, "the simulator only", offsetof(struct options, no_broker), OPTION_FLAG, '\0',
+	  "Prints base_url only. For tests against Apache Kafka itself." },
+	{ "help", NULL, "print this", offsetof(struct options, help), OPTION_FORM, 'h', NULL },
+	{ "version", NULL, "print the version", offsetof(struct options, version), OPTION_FLAG, 'V', NULL },
 };
 
 enum { BROKER, SIMULATOR, CHILDREN };
 
-static const char help[] = "Usage: handoff-sandbox [--http-port N] [--partitions N] [--script FILE] [--no-broker]\n"
-			   "\n"
-			   "A Kafka broker in memory and a Cognigy simulator, for demos, development and tests.\n"
-			   "Prints bootstrap.servers=... and base_url=... when ready, then runs until SIGTERM.\n"
-			   "\n"
-			   "  --http-port N   port of the simulator (default: a free one)\n"
-			   "  --partitions N  partitions of handoff.requests and handoff.retry (default 12)\n"
-			   "  --script FILE   how the simulator behaves: sessions, locks, limits, faults\n"
-			   "  --no-broker     the simulator only\n"
-			   "  --help          this text\n"
-			   "  --version       the version\n"
-			   "\n"
-			   "Script lines and the control API under /_sim/ are described in handoff-sandbox(1).\n";
+static const char help_head[] =
+	"usage: handoff-sandbox [--http-port N] [--partitions N] [--script FILE] [--no-broker]\n"
+	"\n"
+	"A Kafka broker in memory and a Cognigy simulator, for demos, development and tests.\n"
+	"Prints bootstrap.servers=... and base_url=... when ready, then runs until SIGTERM.\n"
+	"\n";
+static const char help_tail[] = "\n"
+				"Script lines and the control API under /_sim/ are described in handoff-sandbox(1).\n";
 
 static void complain(const char *sentence)
 {
@@ -55,69 +69,59 @@ static void complain(const char *sentence)
 
 /* --- options --- */
 
-static bool read_number(const char *name, int64_t min, int64_t max, int64_t *ret)
+static bool write_help(const char *form, struct buf *out)
 {
-	if (text_parse_int64(span_of(optarg), ret) == 0 && *ret >= min && *ret <= max)
+	static const struct completion whole = { .options = OPTIONS, .count = ARRAY_SIZE(OPTIONS) };
+	if (!*form) {
+		buf_add_text(out, help_head);
+		options_write_help(OPTIONS, ARRAY_SIZE(OPTIONS), out);
+		buf_add_text(out, help_tail);
+	} else if (!strcmp(form, "mdoc")) {
+		options_write_mdoc(OPTIONS, ARRAY_SIZE(OPTIONS), out);
+	} else {
+		return completion_write(form, "handoff-sandbox", &whole, 1, out);
+	}
+	return true;
+}
+
+static int print_help(const char *form)
+{
+	struct buf page;
+	buf_init(&page, PAGE_MAX);
+	const bool known = write_help(form, &page);
+	if (known)
+		fputs(buf_text(&page), stdout);
+	else
+		fprintf(stderr, "handoff-sandbox: --help has no form \"%.64s\"; there are mdoc, bash, zsh and fish\n",
+			form);
+	buf_fini(&page);
+	return known ? EXIT_SUCCESS : EXIT_USAGE;
+}
+
+static bool is_in_range(const char *name, int64_t value, int64_t max)
+{
+	if (value <= max)
 		return true;
-	fprintf(stderr, "handoff-sandbox: %s wants a number from %lld to %lld, not \"%s\"\n", name, (long long)min,
-		(long long)max, optarg);
+	fprintf(stderr, "handoff-sandbox: --%s takes at most %lld, not %lld\n", name, (long long)max, (long long)value);
 	return false;
 }
 
 /* -1: go on; else the exit code. */
-static int take_option(struct options *o, int option, char **argv)
-{
-	int64_t number;
-	switch (option) {
-	case 'p':
-		if (!read_number("--http-port", 0, UINT16_MAX, &number))
-			return EXIT_USAGE;
-		o->http_port = (unsigned)number;
-		return -1;
-	case 'n':
-		if (!read_number("--partitions", 1, PARTITIONS_MAX, &number))
-			return EXIT_USAGE;
-		o->partitions = (int)number;
-		return -1;
-	case 's':
-		o->script = optarg;
-		return -1;
-	case 'b':
-		o->no_broker = true;
-		return -1;
-	case 'h':
-		fputs(help, stdout);
-		return EXIT_SUCCESS;
-	case 'v':
-		puts("handoff-sandbox " HANDOFF_VERSION);
-		return EXIT_SUCCESS;
-	default:
-		fprintf(stderr, "handoff-sandbox: %s %s; --help lists the options\n", argv[optind - 1],
-			option == ':' ? "wants a value" : "is no option");
-		return EXIT_USAGE;
-	}
-}
-
 static int read_options(struct options *o, int argc, char **argv)
 {
-	static const struct option known[] = {
-		{ "http-port", required_argument, NULL, 'p' },
-		{ "partitions", required_argument, NULL, 'n' },
-		{ "script", required_argument, NULL, 's' },
-		{ "no-broker", no_argument, NULL, 'b' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'v' },
-		{ NULL, 0, NULL, 0 },
-	};
-	opterr = 0;
-	for (int option; (option = getopt_long(argc, argv, ":", known, NULL)) != -1;) {
-		const int code = take_option(o, option, argv);
-		if (code >= 0)
-			return code;
-	}
-	if (optind == argc)
+	struct fault fault = { 0 };
+	int words = 0;
+	if (options_parse(OPTIONS, ARRAY_SIZE(OPTIONS), argc, argv, o, &words, &fault) < 0)
+		fprintf(stderr, "handoff-sandbox: %s; see handoff-sandbox --help\n", fault.message);
+	else if (o->help)
+		return print_help(o->help);
+	else if (o->version)
+		return puts("handoff-sandbox " HANDOFF_VERSION) < 0;
+	else if (words > 0)
+		fprintf(stderr, "handoff-sandbox: takes no \"%.64s\"; see handoff-sandbox --help\n", argv[1]);
+	else if (is_in_range("http-port", o->http_port, UINT16_MAX) &&
+		 is_in_range("partitions", o->partitions, PARTITIONS_MAX))
 		return -1;
-	fprintf(stderr, "handoff-sandbox: \"%s\" is one word too many; --help lists the options\n", argv[optind]);
 	return EXIT_USAGE;
 }
 
@@ -126,13 +130,13 @@ static int read_options(struct options *o, int argc, char **argv)
 static int run_broker(void *arg, struct child_side *side)
 {
 	const struct options *o = arg;
-	return broker_run(o->partitions, side);
+	return broker_run((int)o->partitions, side);
 }
 
 static int run_simulator(void *arg, struct child_side *side)
 {
 	const struct options *o = arg;
-	const int code = simulator_run(o->world, o->http_port, side);
+	const int code = simulator_run(o->world, (unsigned)o->http_port, side);
 	world_fini(o->world);
 	return code;
 }

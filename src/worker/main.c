@@ -1,32 +1,52 @@
 /* main - arguments, signals, settings; the story is in worker.c */
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/completion.h"
 #include "base/log.h"
+#include "base/options.h"
+#include "doors/settings_manual.h"
 #include "worker/worker.h"
 
 enum { EXIT_USAGE = 2 };
 
-static const char help[] =
+#define PAGE_MAX ((size_t)1 << 20)
+
+struct arguments {
+	const char *config;
+	const char *help; /* NULL: not asked for; else in which form */
+	bool check_config;
+	bool print_config;
+	bool version;
+};
+
+static const struct option OPTIONS[] = {
+	{ "config", "FILE", "read the settings from FILE (without it: defaults and environment)",
+	  offsetof(struct arguments, config), OPTION_TEXT, 'c', NULL },
+	{ "check-config", NULL, "only say whether the settings are valid", offsetof(struct arguments, check_config),
+	  OPTION_FLAG, '\0', "Exits with 0, or with 2 and one sentence that names file, line and key." },
+	{ "print-config", NULL, "print the effective settings, secrets masked",
+	  offsetof(struct arguments, print_config), OPTION_FLAG, '\0', NULL },
+	{ "help", NULL, "print this", offsetof(struct arguments, help), OPTION_FORM, 'h', NULL },
+	{ "version", NULL, "print the version", offsetof(struct arguments, version), OPTION_FLAG, 'V', NULL },
+};
+
+static const char help_head[] =
 	"usage: handoffd [-c FILE] [--check-config | --print-config]\n"
 	"\n"
 	"Reads handoff requests from Kafka, hands each caller over from Cognigy to a Genesys queue, and publishes\n"
 	"what became of it. Runs until SIGTERM or SIGINT; logs to stderr.\n"
-	"\n"
-	"  -c, --config FILE   read the settings from FILE (without it: defaults and environment)\n"
-	"      --check-config  only say whether the settings are valid\n"
-	"      --print-config  print the effective settings, secrets masked\n"
-	"  -h, --help          print this\n"
-	"  -V, --version       print the version\n"
+	"\n";
+static const char help_tail[] =
 	"\n"
 	"Exit status: 0 stopped cleanly, 1 failed while running, 2 wrong usage or configuration.\n"
-	"SIGHUP reads the log level and the secret files again. See handoffd(8).\n";
+	"SIGHUP reads the log level and the secret files again. See handoffd(8) and handoffd.conf(5).\n";
 
 /* The signal handlers' only way to the loop. */
 static struct worker_signals signals = { .wakeup_fd = -1 };
@@ -109,64 +129,84 @@ static int run(const struct settings *settings)
 	return code;
 }
 
-static int print_config(const struct settings *settings)
+static int print(const struct buf *text)
 {
-	struct buf text;
-	buf_init(&text, (size_t)1 << 20);
-	settings_print(settings, &text);
 	const bool ok =
-		buf_ok(&text) && fwrite(buf_text(&text), 1, text.len, stdout) == text.len && fflush(stdout) == 0;
-	buf_fini(&text);
+		buf_ok(text) && fwrite(buf_text(text), 1, text->len, stdout) == text->len && fflush(stdout) == 0;
 	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-enum mode { MODE_RUN, MODE_CHECK_CONFIG, MODE_PRINT_CONFIG };
-
-/* The mode, or -1 with the exit code in `ret_code` when there is nothing more to do. */
-static int parse_arguments(int argc, char **argv, int *ret_code)
+static int print_config(const struct settings *settings)
 {
-	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "check-config", no_argument, NULL, MODE_CHECK_CONFIG },
-		{ "print-config", no_argument, NULL, MODE_PRINT_CONFIG },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },
-		{ NULL, 0, NULL, 0 },
-	};
-	int mode = MODE_RUN;
-	*ret_code = EXIT_SUCCESS;
-	for (int c = getopt_long(argc, argv, "c:hV", options, NULL); c != -1;
-	     c = getopt_long(argc, argv, "c:hV", options, NULL)) {
-		if (c == 'c') {
-			config_file = optarg;
-		} else if (c == 'h') {
-			fputs(help, stdout);
-			return -1;
-		} else if (c == 'V') {
-			printf("handoffd %s\n", HANDOFF_VERSION);
-			return -1;
-		} else if (c == MODE_CHECK_CONFIG || c == MODE_PRINT_CONFIG) {
-			mode = c;
-		} else {
-			*ret_code = EXIT_USAGE;
-			return -1;
-		}
+	struct buf text;
+	buf_init(&text, PAGE_MAX);
+	settings_print(settings, &text);
+	const int code = print(&text);
+	buf_fini(&text);
+	return code;
+}
+
+/* ---- arguments ---- */
+
+/* --help, and the forms in which the man pages and the shells want the same. False: there is no such form. */
+static bool write_help(const char *form, struct buf *out)
+{
+	static const struct completion whole = { .options = OPTIONS, .count = ARRAY_SIZE(OPTIONS) };
+	if (!*form) {
+		buf_add_text(out, help_head);
+		options_write_help(OPTIONS, ARRAY_SIZE(OPTIONS), out);
+		buf_add_text(out, help_tail);
+	} else if (!strcmp(form, "man")) {
+		options_write_man(OPTIONS, ARRAY_SIZE(OPTIONS), out);
+	} else if (!strcmp(form, "settings")) {
+		settings_write_man(out);
+	} else {
+		return completion_write(form, "handoffd", &whole, 1, out);
 	}
-	if (optind == argc)
-		return mode;
-	fprintf(stderr, "handoffd: unexpected argument `%s`; see handoffd --help\n", argv[optind]);
-	*ret_code = EXIT_USAGE;
-	return -1;
+	return true;
+}
+
+static int print_help(const char *form)
+{
+	struct buf page;
+	buf_init(&page, PAGE_MAX);
+	int code = EXIT_USAGE;
+	if (write_help(form, &page))
+		code = print(&page);
+	else
+		fprintf(stderr, "handoffd: --help has no form \"%.64s\"; there are man, settings, bash, zsh and fish\n",
+			form);
+	buf_fini(&page);
+	return code;
+}
+
+/* -1: go on; else the exit code. */
+static int read_arguments(struct arguments *arguments, int argc, char **argv)
+{
+	struct fault fault = { 0 };
+	int words = 0;
+	if (options_parse(OPTIONS, ARRAY_SIZE(OPTIONS), argc, argv, arguments, &words, &fault) < 0)
+		fprintf(stderr, "handoffd: %s; see handoffd --help\n", fault.message);
+	else if (arguments->help)
+		return print_help(arguments->help);
+	else if (arguments->version)
+		return puts("handoffd " HANDOFF_VERSION) < 0;
+	else if (words > 0)
+		fprintf(stderr, "handoffd: takes no \"%.64s\"; see handoffd --help\n", argv[1]);
+	else
+		return -1;
+	return EXIT_USAGE;
 }
 
 int main(int argc, char **argv)
 {
+	struct arguments arguments = { 0 };
 	struct settings settings;
 	struct buf error;
-	int code;
-	const int mode = parse_arguments(argc, argv, &code);
-	if (mode < 0)
+	int code = read_arguments(&arguments, argc, argv);
+	if (code >= 0)
 		return code;
+	config_file = arguments.config;
 	install_signals();
 	buf_init(&error, 1024);
 	const int r = settings_read(config_file, true, &settings, &error);
@@ -175,10 +215,10 @@ int main(int argc, char **argv)
 	buf_fini(&error);
 	if (r < 0)
 		return EXIT_USAGE;
-	if (mode == MODE_RUN)
-		code = run(&settings);
-	else if (mode == MODE_PRINT_CONFIG)
+	if (arguments.print_config)
 		code = print_config(&settings);
+	else
+		code = arguments.check_config ? EXIT_SUCCESS : run(&settings);
 	settings_fini(&settings);
 	return code;
 }

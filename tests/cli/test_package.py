@@ -45,7 +45,9 @@ def test_it_holds_what_a_package_needs(package):
     names = subprocess.run(["dpkg-deb", "--fsys-tarfile", package], capture_output=True, check=True).stdout
     names = subprocess.run(["tar", "-t"], input=names, capture_output=True, check=True).stdout.decode().split()
     for name in ("usr/bin/handoffd", "usr/bin/handoffctl", "usr/lib/systemd/system/handoffd.service",
-                 "etc/handoffd/handoffd.conf", "usr/share/man/man8/handoffd.8.gz", "usr/share/man/man1/handoffctl.1.gz",
+                 "etc/handoffd/handoffd.conf", "usr/share/man/man8/handoffd.8.gz", "usr/share/man/man5/handoffd.conf.5.gz",
+                 "usr/share/bash-completion/completions/handoffctl", "usr/share/fish/vendor_completions.d/handoffd.fish",
+                 "usr/share/zsh/vendor-completions/_handoffctl", "usr/share/man/man1/handoffctl.1.gz",
                  "usr/share/doc/handoffd/copyright", "usr/share/doc/handoffd/changelog.gz"):
         assert f"./{name}" in names
 

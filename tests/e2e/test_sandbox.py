@@ -46,13 +46,13 @@ def test_help_and_version():
 
 
 @pytest.mark.parametrize("arguments, sentence", [
-    (["--http-port", "x"], '--http-port wants a number from 0 to 65535, not "x"'),
-    (["--http-port", "65536"], "from 0 to 65535"),
-    (["--partitions", "0"], "--partitions wants a number from 1 to 1000"),
-    (["--partitions"], "--partitions wants a value"),
-    (["--no-such-option"], "--no-such-option is no option"),
-    (["-z"], "-z is no option"),
-    (["word"], '"word" is one word too many'),
+    (["--http-port", "x"], '--http-port takes a whole number from 0 on, not "x"; see handoff-sandbox --help'),
+    (["--http-port", "65536"], "--http-port takes at most 65535, not 65536"),
+    (["--partitions", "0"], "--partitions takes a whole number from 1 on"),
+    (["--partitions"], "--partitions needs a value, N"),
+    (["--no-such-option"], "there is no option --no-such-option"),
+    (["-z"], "there is no option -z"),
+    (["word"], 'takes no "word"'),
     (["--script", "/no/such/file"], "cannot read /no/such/file: No such file"),
 ])
 def test_wrong_usage_is_told_in_one_sentence(arguments, sentence):
