@@ -293,12 +293,12 @@ def test_a_bad_line_sends_nothing(broker, topics, config):
 
 
 def test_the_rate_is_kept(broker, topics, config):
-    begin = time.monotonic()
+    begin = time.time() * 1000
     assert ctl("submit", "-c", config, "--rate", "50", data=requests(101)).returncode == 0
-    assert time.monotonic() - begin > 1.9
     times = sorted(record.timestamp for record in read_all(broker.bootstrap, topics.requests, 101))
-    assert 1800 < times[-1] - times[0] < 20000
-    assert max(sum(1 for t in times if begin <= t < begin + 500) for begin in times) < 50
+    # On a busy machine it may fall behind and catch up, but no record is ever ahead of its turn.
+    early = [n for n, at in enumerate(times) if at < int(begin) + n * 20]
+    assert not early
 
 
 def test_following_to_a_clean_end(config, fake_worker):
