@@ -9,6 +9,8 @@
  *                                     After, nobody knows: UNKNOWN
  *                        "fenced"     as fatal, for a coordinator's time-out looks like this too; a second time within
  *                                     a minute there really is somebody with our id: FENCED
+ *                        A static instance that the group has given to another process is told at once: a new client
+ *                        would fence that one
  *   the membership ends  (only while something is retried) REVOKED_UNDER_US at once; the next client's
  *                        init_transactions() ends what was open
  */
@@ -32,7 +34,8 @@ struct attempt {
 	struct fault *fault;
 	usec_t since;
 	bool commit_asked;
-	bool moved; /* the group refused the offsets */
+	bool moved;  /* the group refused the offsets */
+	bool ousted; /* because another process has joined with our static instance */
 	bool fenced;
 };
 
@@ -65,6 +68,7 @@ static enum next judge(struct attempt *a, const char *what, rd_kafka_error_t *er
 		fault_set(a->fault, 0, kafka_fault_class(code), "%s: %s", what, rd_kafka_error_string(error));
 	rd_kafka_error_destroy(error);
 	a->moved = a->moved || is_group_refusal(code);
+	a->ousted = a->ousted || code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
 	a->fenced = a->fenced || is_fence(code);
 	*ret_again = false;
 	if (abort)
@@ -167,6 +171,14 @@ enum kafka_verdict kafka_transaction_fenced(struct fault *fault)
 	return KAFKA_FENCED;
 }
 
+/* Another client with our id, whose start would fence the other one, is never made again. */
+static enum kafka_verdict stay_out(struct attempt *a)
+{
+	kafka_producer_discard(a->producer);
+	a->producer->fenced_out = true;
+	return kafka_transaction_fenced(a->fault);
+}
+
 /* As long as the coordinator lets a transaction be open before it ends it by fencing its producer. */
 static usec_t transaction_timeout(const struct kafka_producer *p)
 {
@@ -182,11 +194,8 @@ static enum kafka_verdict after_renewal(struct attempt *a)
 	const usec_t now = clock_read().mono;
 	/* However often brokers or this process stand still for that long: it says nothing about a twin. */
 	const bool by_twin = a->fenced && now - a->since < transaction_timeout(p);
-	if (by_twin && p->fenced_at != 0 && now - p->fenced_at < FENCE_MEMORY) {
-		kafka_producer_discard(p);
-		p->fenced_out = true;
-		return kafka_transaction_fenced(a->fault);
-	}
+	if (by_twin && p->fenced_at != 0 && now - p->fenced_at < FENCE_MEMORY)
+		return stay_out(a);
 	if (by_twin)
 		p->fenced_at = now;
 	if (!renew(p) || a->moved)
@@ -200,6 +209,8 @@ static enum kafka_verdict attempt(struct attempt *a, const struct crowd *crowd)
 	enum next next = go(a, crowd);
 	if (next == NEXT_GO_ON)
 		return KAFKA_COMMITTED;
+	if (a->ousted)
+		return stay_out(a);
 	if (next == NEXT_ABORT) {
 		next = call(a, "aborting a transaction", abort_open);
 		/* An abort that worked proves that no commit did. */

@@ -177,6 +177,31 @@ static void twins_are_found_out(void **state)
 	scene_close(&s);
 }
 
+/* The group has given our static instance to another process: that is the twin, and there is no second try. */
+static void a_static_twin_is_known_at_once(void **state)
+{
+	struct scene s;
+	struct small_batch b;
+	struct member twin;
+	struct kafka_consumer_event event;
+	unsigned seen[2];
+	(void)state;
+	if (!corner_open(&s.corner, SCENE_PARTITIONS, true))
+		skip();
+	s.corner.options.static_membership = true;
+	join_group(&s.member, &s.corner.options, &event);
+	producer_open(&s.producer, &s.corner.options, &s.member, s.member.wakeup);
+	struct record record = plain_record(s.corner.options.outcomes, -1, "k", "0");
+	small_batch(&b, &record, &(struct kafka_batch_offset){ s.corner.requests[0], 0, 1, "" });
+	assert_int_equal(run(&s, &b.batch), KAFKA_COMMITTED);
+	join_group(&twin, &s.corner.options, &event);
+	small_batch(&b, &record, &(struct kafka_batch_offset){ s.corner.requests[0], 0, 2, "" });
+	assert_int_equal(run(&s, &b.batch), KAFKA_FENCED);
+	assert_int_equal(tally(&s, seen, 2), 1);
+	member_leave(&twin);
+	scene_close(&s);
+}
+
 /* A predecessor that died in the middle: its transaction ends when the successor starts, not at its time-out. */
 static void a_successor_ends_what_was_open(void **state)
 {
@@ -242,6 +267,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_refusal_of_the_offsets_leaves_no_record),
 		cmocka_unit_test(sizes_are_judged_one_by_one),
 		cmocka_unit_test(twins_are_found_out),
+		cmocka_unit_test(a_static_twin_is_known_at_once),
 		cmocka_unit_test(a_successor_ends_what_was_open),
 		cmocka_unit_test(a_batch_is_quick),
 	};
