@@ -197,6 +197,29 @@ static void test_closed_tenant_makes_way(void **state)
 	assert_int_equal(written("outcomes", "completed"), 1); /* not early */
 }
 
+/* It answers, but far slower than its requests come: its calls are all open, and its window is full. */
+static void test_slow_tenant_makes_way(void **state)
+{
+	(void)state;
+	begin_work();
+	concurrency_init(&world.worker.tenants[0].concurrency, 2, true);
+	for (int i = 0; i < 100; i++)
+		request_of("closed", i);
+	request_of("open", 0);
+	turns_within(USEC_PER_SEC);
+	assert_int_equal(world.in_flight, 3);
+	for (size_t c = 0; c < CALLS_MAX; c++)
+		if (world.calls[c].open && strcmp(world.calls[c].session, "open0") == 0)
+			serve(&world.calls[c]);
+	turns_within(USEC_PER_SEC);
+	const size_t moved = written("retry", "");
+	assert_in_range(moved, 48, 50);
+	for (size_t i = 0; i < world.end_count; i++)
+		assert_string_equal(world.ends[i].attempt, "1"); /* untried */
+	turns_within(3 * USEC_PER_SEC);
+	assert_int_equal(written("retry", ""), moved); /* not again and again */
+}
+
 /* Alone it is in nobody's way, and half a window is not too much. */
 static void test_closed_tenant_stays_where_it_harms_nobody(void **state)
 {
@@ -218,6 +241,7 @@ int main(void)
 		TEST(test_login_that_may_not_be_tried_in_time),
 		TEST(test_parked_behind_a_gate_that_opens_too_late),
 		cmocka_unit_test_setup_teardown(test_closed_tenant_makes_way, set_up_two, tear_down),
+		cmocka_unit_test_setup_teardown(test_slow_tenant_makes_way, set_up_two, tear_down),
 		cmocka_unit_test_setup_teardown(test_closed_tenant_stays_where_it_harms_nobody, set_up_two, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -162,6 +162,31 @@ static void test_logins_and_repeated_calls_count(void **state)
 	assert_string_equal(open_call(STAGE_FETCH)->session, "s");
 }
 
+/* ---- memory ---- */
+
+/* A backlog of a lower lane never fills the memory so far that a live caller's record is not read. */
+static void test_lower_lane_leaves_room(void **state)
+{
+	(void)state;
+	world.settings.worker.memory_mb = 4;
+	begin_work();
+	gate_close(&tenant()->gate, world.now + 60 * USEC_PER_SEC, world.now);
+	struct partition *p = world.worker.partitions[REQUESTS];
+	p->lane = 1;
+	for (int i = 0; i < READS_MAX / 2; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "bulk%d", i);
+		request(id, id, 600000);
+	}
+	assert_true(turns_within(2 * USEC_PER_SEC) < 500); /* it does not spin over what it may not read */
+	const size_t bulk = world.worker.job_memory;
+	assert_in_range(bulk, 1 << 20, 3 << 20);
+	assert_true(world.read_first[REQUESTS] < world.read_count[REQUESTS]);
+	p->lane = 0;
+	turns_within(2 * USEC_PER_SEC);
+	assert_true(world.worker.job_memory > bulk + bulk / 5);
+}
+
 /* ---- what ends a wait in line ---- */
 
 static void test_cancel_in_line(void **state)
@@ -283,6 +308,7 @@ int main(void)
 		TEST(test_calls_keep_to_the_rate),
 		TEST(test_no_more_is_begun_than_tokens_will_come),
 		TEST(test_logins_and_repeated_calls_count),
+		TEST(test_lower_lane_leaves_room),
 		TEST(test_cancel_in_line),
 		TEST(test_deadline_in_line),
 		TEST(test_gate_closes_before_the_line),
