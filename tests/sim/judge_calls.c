@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "rules/limits.h"
 #include "rules/retry_after.h"
 #include "sim/judge_parts.h"
 #include "sim/kafka_doors.h"
@@ -19,6 +20,12 @@ struct peace {
 	int64_t refused;     /* connections in a row */
 	usec_t refused_since;
 };
+
+/* What all workers together have asked of a tenant with a rate. */
+static struct bucket {
+	double level;
+	usec_t at;
+} buckets[TENANTS_MAX];
 
 static struct peace peaces[SLOTS_MAX][TENANTS_MAX];
 
@@ -109,6 +116,23 @@ static void check_peace(const struct http_call *call)
 		verdict_give("%s starts a %s although the breaker must be open", p->name, stage_name(call->stage));
 }
 
+/* The whole pool's calls keep to the tenant's rate, whoever owns what and whatever moves: never more than a bucket
+ * bears that each worker may ask for one call at once, and for what a late turn of its loop makes up for. */
+static void check_rate(const struct http_call *call)
+{
+	const struct settings_tenant *t = &call->process->tenants[call->tenant];
+	struct bucket *bucket = &buckets[call->tenant];
+	const double rate = t->requests_per_second;
+	const double most = (double)t->burst + SLOTS_MAX * (2 + rate * (double)LIMITER_SLACK / (double)USEC_PER_SEC);
+	if (rate <= 0)
+		return;
+	bucket->level -= (double)(agenda_now() - bucket->at) / (double)USEC_PER_SEC * rate;
+	bucket->at = agenda_now();
+	bucket->level = (bucket->level > 0 ? bucket->level : 0) + 1;
+	if (bucket->level > most)
+		verdict_give("%s makes a call that is beyond the rate of %.1f a second", call->process->name, rate);
+}
+
 static bool is_orphan(const struct http_call *call)
 {
 	return !call->membership || call->membership->ended || !group_accepts(call->membership);
@@ -186,6 +210,7 @@ static void on_called(struct http_call *call)
 	check_owner(call);
 	check_times(call, entry, source);
 	check_peace(call);
+	check_rate(call);
 	check_session(call);
 	check_read_to_end(call, entry);
 	check_foreign_bytes(call);
@@ -250,6 +275,7 @@ static void on_gave_up(struct http_call *call)
 void judge_begin_calls(void)
 {
 	memset(peaces, 0, sizeof(peaces));
+	memset(buckets, 0, sizeof(buckets));
 	witness.on_called = on_called;
 	witness.on_heard = on_heard;
 	witness.on_gave_up = on_gave_up;

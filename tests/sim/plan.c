@@ -89,6 +89,7 @@ static void draw_tenant(struct settings_tenant *t, int number, bool with_marker)
 		.retrigger_keyed = chance_hits(600),
 		.max_body_bytes = 1 << 20,
 		.max_in_flight = chance_hits(300) ? chance_between(1, 4) : 256,
+		.adaptive_concurrency = chance_hits(500),
 		.requests_per_second = chance_hits(150) ? (double)chance_between(2, 50) : 0,
 		.burst = chance_between(0, 10),
 		.breaker_failures = chance_between(1, 6),
