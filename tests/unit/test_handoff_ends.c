@@ -87,6 +87,29 @@ static void test_unauthorized_twice_beyond_a_fetch(void **state)
 	handoff_fini(&h);
 }
 
+/* What the connector says is kept, but for personal values: by their keys, and numbers wherever they stand. */
+static void test_personal_values_are_masked(void **state)
+{
+	static const char *const keys[] = { "callerName" };
+	static const char body[] = "{\"code\":\"tel:+4930123456\",\"message\":\"no route to +49 151 23456789\","
+				   "\"callerName\":\"Ada\",\"trace\":\"t-1\"}";
+	struct handoff h;
+	const struct history history = fresh();
+	(void)state;
+	policy.redact = keys;
+	policy.redact_count = ARRAY_SIZE(keys);
+	bring_to(&h, STAGE_TRIGGER, &history);
+	answer(&h, http(400, body), "");
+	policy.redact_count = 0;
+	assert_string_equal(h.error.code, "tel:***");
+	assert_string_equal(h.error.message, "no route to ***");
+	assert_null(strstr(h.error.body, "Ada"));
+	assert_null(strstr(h.error.body, "23456789"));
+	assert_non_null(strstr(h.error.body, "t-1"));
+	assert_false(h.error.body_truncated);
+	handoff_fini(&h);
+}
+
 static void test_forbidden_names_the_scopes(void **state)
 {
 	struct handoff h;
@@ -251,6 +274,7 @@ int main(void)
 		cmocka_unit_test(test_unauthorized_once),
 		cmocka_unit_test(test_unauthorized_twice_beyond_a_fetch),
 		cmocka_unit_test(test_forbidden_names_the_scopes),
+		cmocka_unit_test(test_personal_values_are_masked),
 		cmocka_unit_test(test_unanswered_ends_as_initiated),
 		cmocka_unit_test(test_no_step_after_the_deadline),
 		cmocka_unit_test(test_abandon),
