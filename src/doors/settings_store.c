@@ -13,6 +13,7 @@
 
 struct settings_block {
 	struct settings_block *next;
+	size_t size;
 	_Alignas(max_align_t) char bytes[];
 };
 
@@ -22,6 +23,7 @@ void *settings_alloc(struct settings *settings, size_t size)
 	if (!block)
 		return NULL;
 	block->next = settings->memory;
+	block->size = size;
 	settings->memory = block;
 	return block->bytes;
 }
@@ -38,6 +40,7 @@ void settings_fini(struct settings *settings)
 {
 	for (struct settings_block *block = settings->memory; block;) {
 		struct settings_block *next = block->next;
+		explicit_bzero(block->bytes, block->size); /* a secret may stand in any of them */
 		free(block);
 		block = next;
 	}

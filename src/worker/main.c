@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -198,6 +199,14 @@ static int read_arguments(struct arguments *arguments, int argc, char **argv)
 	return EXIT_USAGE;
 }
 
+/* No core dump, no debugger of the same user, no look at our environment: the memory holds tokens and callers' data. */
+static void close_memory(void)
+{
+	const struct rlimit none = { 0, 0 };
+	prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L);
+	setrlimit(RLIMIT_CORE, &none);
+}
+
 int main(int argc, char **argv)
 {
 	struct arguments arguments = { 0 };
@@ -207,6 +216,7 @@ int main(int argc, char **argv)
 	if (code >= 0)
 		return code;
 	config_file = arguments.config;
+	close_memory();
 	install_signals();
 	buf_init(&error, 1024);
 	const int r = settings_read(config_file, true, &settings, &error);

@@ -1,0 +1,89 @@
+"""Nothing that any program ever writes about a handoff holds a secret or a caller's personal values: planted ones are
+looked for in all of it, after everything that can go wrong did."""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+from lib import Kafka, Topics, Worker, binary, produce, read_all, request, wait_until
+from lib.tool import Tool
+
+SECRET = "s3cr3t-of-the-client-Zq81"
+PHONE, CALLER, USER = "+49-30-5550-7421", "Ann-Katrin Personlich", "user-9f31-personal"
+PLANTED = (SECRET, PHONE, CALLER, USER, "Bearer ")
+METADATA = {"phone": PHONE, "callerName": CALLER, "userId": USER}
+ECHO = json.dumps({"error": {"code": "E7", "message": "no"}, "phone": PHONE, "callerName": CALLER,
+                   "nested": [{"userId": USER}]})
+
+
+def everything_goes_wrong(sandbox, names):
+    """Each kind of end and of trouble, with a reply that throws the caller's values back."""
+    sandbox.script(f"session s-bad variables='{json.dumps(METADATA)}'",
+                   f"on fetch session=s-500 reply 500 body='{ECHO}'", f"on update session=s-400 reply 400 body='{ECHO}'",
+                   f"on trigger session=s-404 reply 404 body='{ECHO}'", f"on fetch session=s-403 reply 403 body='{ECHO}'",
+                   f"on update session=s-html reply 422 body='<p>{PHONE.replace('+', '')}</p>' type=text/html",
+                   "on trigger session=s-drop drop after times=1", "on fetch session=s-wrong wrong",
+                   "lock s-lock for=300ms", "on login reply 500 times=1")
+    good = [f"s-{word}" for word in ("ok", "500", "400", "404", "403", "html", "drop", "wrong", "lock", "bad")]
+    produce(sandbox.bootstrap, names.requests,
+            [{"key": s.encode(), "value": request(s, handoffId=f"h-{s}", metadata=METADATA)} for s in good] +
+            [{"key": b"x", "value": value.encode()} for value in (
+                f'{{"sessionId":"s-x","phone":"{PHONE}"', f'{{"sessionId":"s-y","queueId":"{CALLER}"}}',
+                f'{{"sessionId":7,"queueId":"q","metadata":{{"userId":"{USER}"}}}}', f'"{PHONE}"')])
+    return len(good) + 4
+
+
+def test_no_program_tells_what_is_personal(folder, sandbox):
+    names = Topics()
+    sandbox.script(f"credentials id=sandbox secret={SECRET}")
+    w = Worker(folder, Kafka(sandbox.bootstrap, "sandbox"), names, sandbox, cognigy={"client_secret": SECRET},
+               retry={"base_delay_ms": 50}, log={"level": "debug"}).wait_ready()
+    count = everything_goes_wrong(sandbox, names)
+    outcomes = read_all(sandbox.bootstrap, names.outcomes, count)
+    said = {f"page {path}": w.get(path)[1] for path in ("/", "/status", "/metrics", "/readyz", "/healthz")}
+    letters = read_all(sandbox.bootstrap, names.dead_letters, 5)
+    tool = Tool(folder, sandbox.bootstrap, names)
+    for words in (["explain", "h-s-500"], ["explain", "h-s-drop"], ["verify"], ["verify", "--json"]):
+        done = tool.run(*words)
+        said[f"handoffctl {' '.join(words)}"] = done.stdout + done.stderr
+    w.stop_clean()
+    said["log"] = w.stderr() + w.stdout()
+    said["configuration"] = subprocess.run([binary("handoffd"), "-c", w.config_path, "--print-config"], text=True,
+                                           capture_output=True, timeout=20, check=True).stdout
+    for record in outcomes:
+        said[f"outcome {record.json()['handoffId']}"] = record.value.decode() + repr(record.headers)
+    for record in letters:
+        said[f"error of dead letter {record.offset}"] = repr({name: value for name, value in record.headers.items()
+                                                             if name.startswith("handoff-")})
+    assert {o.json()["status"] for o in outcomes} >= {"completed", "failed", "rejected"}
+    assert any(o.json()["error"] and (o.json()["error"]["body"] or "").count("nested") for o in outcomes), "bodies are kept"
+    leaks = [(where, planted) for where, text in said.items() for planted in PLANTED if planted in text]
+    assert leaks == []
+
+
+@pytest.mark.skipif(os.getuid() != 0 or not shutil.which("setpriv"), reason="needs root, to become somebody else")
+def test_memory_is_nobody_elses(folder, sandbox):
+    """Another process of the same user may neither trace it nor read its environment, and it leaves no core."""
+    folder.chmod(0o755)
+    program = folder / "handoffd"
+    shutil.copy(binary("handoffd"), program)
+    w = Worker(folder, Kafka(sandbox.bootstrap, "sandbox"), Topics(), sandbox)
+    w.config_path.chmod(0o644)
+    w.kill()
+    other = subprocess.Popen(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", program, "-c",
+                              w.config_path], env={"COGNIGY_CLIENT_SECRET": SECRET}, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: w.get("/healthz")[0] == 200, 20, "it to run")
+        as_the_same = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set=-all"]
+        done = subprocess.run([*as_the_same, "cat", f"/proc/{other.pid}/environ"], capture_output=True, timeout=10,
+                              check=False)
+        assert done.returncode != 0 and SECRET.encode() not in done.stdout
+        limits = pathlib.Path(f"/proc/{other.pid}/limits").read_text()
+        assert next(line for line in limits.splitlines() if line.startswith("Max core file size")).split()[4:6] == \
+            ["0", "0"]
+    finally:
+        other.kill()
+        other.wait()
