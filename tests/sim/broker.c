@@ -239,6 +239,11 @@ void broker_outage(usec_t duration)
 	trace("broker", "does not answer for %.1f s", (double)duration / (double)USEC_PER_SEC);
 }
 
+void broker_recover(void)
+{
+	up_at = 0;
+}
+
 bool broker_is_up(void)
 {
 	return agenda_now() >= up_at;

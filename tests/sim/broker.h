@@ -92,6 +92,7 @@ bool broker_is_visible(const struct entry *entry);
 
 /* Until then no request is answered. */
 void broker_outage(usec_t duration);
+void broker_recover(void);
 bool broker_is_up(void);
 /* How long a request needs to get there: the outage included. */
 usec_t broker_way(void);

@@ -20,6 +20,7 @@ struct reading {
 	struct log *log;
 	int64_t position;
 	int64_t fetched; /* up to here the records are in the client */
+	bool is_whole;   /* nothing was behind it when it was fetched */
 	bool was_at_end; /* since the assignment */
 	bool at_end;     /* told since something new was fetched */
 	bool fetching;
@@ -333,10 +334,13 @@ void kafka_consumer_release(struct kafka_consumer *c)
 static void fetch(void *arg)
 {
 	struct reading *r = arg;
-	const int64_t end = broker_stable_end(r->log);
+	int64_t end = broker_stable_end(r->log);
 	r->fetching = false;
+	r->is_whole = end <= r->fetched || chance_hits(700);
 	if (end > r->fetched)
 		r->at_end = false;
+	if (!r->is_whole) /* it comes in pieces */
+		end = chance_between(r->fetched, end - 1);
 	r->fetched = end;
 	witness.on_moved(r->log);
 }
@@ -402,7 +406,7 @@ void kafka_consumer_read(struct kafka_consumer *c, size_t index, struct kafka_re
 		ret->record = record_new(entry->record);
 		return;
 	}
-	if (r->at_end)
+	if (r->at_end || !r->is_whole)
 		return;
 	r->at_end = r->was_at_end = true;
 	ret->kind = KAFKA_READ_END;

@@ -19,6 +19,7 @@ struct peace {
 	usec_t closed_until; /* said a 429 */
 	int64_t refused;     /* connections in a row */
 	usec_t refused_since;
+	usec_t tripped_at; /* enough of them */
 };
 
 /* What all workers together have asked of a tenant with a rate. */
@@ -114,6 +115,10 @@ static void check_peace(const struct http_call *call)
 	if (peace->refused >= t->breaker_failures &&
 	    agenda_now() < peace->refused_since + t->breaker_open_ms * USEC_PER_MSEC)
 		verdict_give("%s starts a %s although the breaker must be open", p->name, stage_name(call->stage));
+	for (const struct http_call *c = http_open_calls(call->http); c; c = c->next)
+		if (peace->refused >= t->breaker_failures && c != call && c->job && !c->answered &&
+		    c->started >= peace->tripped_at)
+			verdict_give("%s sends two calls at once to see whether tenant %s is there", p->name, t->name);
 }
 
 /* The whole pool's calls keep to the tenant's rate, whoever owns what and whatever moves: never more than a bucket
@@ -226,7 +231,9 @@ static void learn_peace(const struct http_call *call)
 		return;
 	if (!r->sent && peace->refused++ == 0)
 		peace->refused_since = agenda_now();
-	else if (r->sent)
+	if (!r->sent && peace->refused == call->process->tenants[call->tenant].breaker_failures)
+		peace->tripped_at = agenda_now();
+	if (r->sent)
 		peace->refused = 0;
 	if (r->error != HTTP_OK || r->status != 429)
 		return;

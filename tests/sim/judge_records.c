@@ -167,14 +167,16 @@ static bool was_quiet(const struct source *s)
 	return !s->is_disturbed && !s->is_moved;
 }
 
-/* A worker that has seen the id remembers it: of records with one id, one is worked at. */
+/* A worker that has seen the id remembers it for retry.max_age_ms: of records with one id, one is worked at. */
 static void check_twins(struct source *s)
 {
+	const int64_t memory_ms = world.plan.settings.retry.max_age_ms;
 	s->was_worked = true;
 	for (const struct source *t = judge_sources(); t; t = t->next)
 		if (t != s && t->was_worked && t->kind == SOURCE_HANDOFF && s->kind == SOURCE_HANDOFF &&
 		    t->tenant == s->tenant && strcmp(t->session, s->session) == 0 && s->id[0] &&
-		    strcmp(t->id, s->id) == 0 && t->replay == 0 && s->replay == 0 && was_quiet(s) && was_quiet(t))
+		    strcmp(t->id, s->id) == 0 && t->replay == 0 && s->replay == 0 && was_quiet(s) && was_quiet(t) &&
+		    world_unix_ms() - t->written_ms < memory_ms && world_unix_ms() - s->written_ms < memory_ms)
 			verdict_give("two records with the id %s were worked at", s->id);
 }
 

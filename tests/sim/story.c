@@ -385,6 +385,7 @@ void story_calm_down(void)
 	trace("story", "all trouble ends");
 	world.calm = true;
 	topology_misfit(false);
+	broker_recover();
 	upstream_heal();
 	for (int slot = 0; slot < world.plan.slots; slot++) {
 		struct process *p = world.slots[slot];
