@@ -47,11 +47,12 @@ static struct job *next_job(struct tenant *t, bool is_booked_up)
 	return entry ? CONTAINER_OF(entry, struct job, turn) : NULL;
 }
 
-static void begin(struct tenant *t, struct job *job, usec_t now)
+/* After an outage the first call is the probe, whoever makes it: one that begins or one that goes on. */
+static void run(struct tenant *t, struct job *job, void (*how)(struct job *job), usec_t now)
 {
 	const size_t open = http_in_flight(t->http);
 	breaker_started(&t->breaker, now);
-	dispatch_begin(job);
+	how(job);
 	if (http_in_flight(t->http) == open) /* a probe that made no call decides nothing */
 		breaker_undecided(&t->breaker, now);
 }
@@ -66,13 +67,15 @@ static bool give_turn(struct worker *w, struct tenant *t)
 	const bool begins = may_begin(w) && tenant_may_begin(t, now);
 	const int64_t beginner = begins && !is_booked_up ? roster_next_urgency(t->roster) : LINE_NOBODY;
 	struct line_entry *first = line_first(&t->line, beginner, now);
+	if (first && t->breaker.state == BREAKER_HALF_OPEN)
+		return false; /* the probe is under way */
 	if (first) {
-		dispatch_send(CONTAINER_OF(first, struct job, line));
+		run(t, CONTAINER_OF(first, struct job, line), dispatch_send, now);
 		return true;
 	}
 	struct job *job = begins ? next_job(t, is_booked_up) : NULL;
 	if (job)
-		begin(t, job, now);
+		run(t, job, dispatch_begin, now);
 	return job != NULL;
 }
 

@@ -164,6 +164,33 @@ static void test_deadline_while_held(void **state)
 	assert_int_equal(dispatch_busy(&world.worker), 0);
 }
 
+/* One handoff waits before its trigger, a more urgent one has not begun: only one of them tries whether the tenant is
+ * back. */
+static void test_one_probe_of_two_that_wait(void **state)
+{
+	(void)state;
+	world.tenant.breaker_failures = 1;
+	breaker_init(&world.worker.tenants[0].breaker, 1, world.tenant.breaker_open_ms * USEC_PER_MSEC);
+	begin_work();
+	request("held", "s-1", 600000);
+	bring_to(STAGE_TRIGGER);
+	answer(open_call(STAGE_TRIGGER), 0, "");
+	turn(USEC_PER_MSEC);
+	put(REQUESTS,
+	    "{\"sessionId\":\"s-2\",\"queueId\":\"" QUEUE "\",\"handoffId\":\"urgent\",\"priority\":\"high\"}", NULL);
+	request("other", "s-3", 600000);
+	turn(USEC_PER_MSEC);
+	assert_int_equal(world.in_flight, 0);
+	turn(world.tenant.breaker_open_ms * USEC_PER_MSEC);
+	assert_int_equal(world.in_flight, 1);
+	serve_all(10);
+	turns_within(5 * USEC_PER_SEC);
+	world.serves = true;
+	turns_within(5 * USEC_PER_SEC);
+	assert_string_equal(end_of("outcomes", "held")->status, "completed");
+	assert_string_equal(end_of("outcomes", "urgent")->status, "completed");
+}
+
 static void test_breaker_gate_and_held(void **state)
 {
 	(void)state;
@@ -420,6 +447,7 @@ int main(void)
 		TEST(test_deadline_without_a_token),
 		TEST(test_deadline_while_held),
 		TEST(test_breaker_gate_and_held),
+		TEST(test_one_probe_of_two_that_wait),
 		TEST(test_probe_that_is_given_up),
 		cmocka_unit_test(test_deadline_before_each_step),
 		cmocka_unit_test(test_no_parking_after_the_last_time_out),

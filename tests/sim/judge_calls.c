@@ -227,8 +227,11 @@ static void learn_peace(const struct http_call *call)
 {
 	struct peace *peace = peace_of(call);
 	const struct http_reply *r = &call->reply;
-	if (call->stage == STAGE_LOGIN)
+	if (call->stage == STAGE_LOGIN) {
+		if (r->sent)
+			peace->refused = 0;
 		return;
+	}
 	if (!r->sent && peace->refused++ == 0)
 		peace->refused_since = agenda_now();
 	if (!r->sent && peace->refused == call->process->tenants[call->tenant].breaker_failures)
