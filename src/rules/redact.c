@@ -115,8 +115,13 @@ static size_t value_end(struct span s, size_t at, size_t level)
 		return string_end(s, at + run + 1, level);
 	if (at < s.n && (s.p[at] == '{' || s.p[at] == '['))
 		return container_end(s, at, level);
-	while (at < s.n && (s.p[at] == '\0' || !strchr(",}] \t\r\n\"\\", s.p[at])))
-		at++;
+	/* No string and no container: up to what ends a word. A backslash does so only where it belongs to a quote. */
+	while (at < s.n && (s.p[at] == '\0' || !strchr(",}] \t\r\n\"", s.p[at]))) {
+		const size_t slashes = backslashes_at(s, at);
+		if (slashes > 0 && at + slashes < s.n && s.p[at + slashes] == '"')
+			break;
+		at += slashes > 0 ? slashes : 1;
+	}
 	return at;
 }
 

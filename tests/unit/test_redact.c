@@ -71,6 +71,9 @@ static void test_broken_json(void **state)
 		{ "\"phone\":]", "\"phone\":]" },
 		{ "{\"phone\\", "{\"phone\\" },
 		{ "{\"\\u00", "{\"\\u00" },
+		{ "{\"phone\":\\u0030171,\"b\":1}", "{\"phone\":\"***\",\"b\":1}" },
+		{ "{\"phone\":\\n0171\\", "{\"phone\":\"***\"" },
+		{ "{\\\"phone\\\":\\u002b47)56-\\\"", "{\\\"phone\\\":\\\"***\\\"\\\"" },
 	};
 	check_all(table, ARRAY_SIZE(table));
 }
