@@ -68,30 +68,55 @@ static double answered_lately(const struct gate *g)
 
 /* ---- the pace ---- */
 
+static usec_t plateau_of(usec_t time)
+{
+	return sooner(later(time, PLATEAU_MIN), PLATEAU_MAX);
+}
+
+/* The server counts by periods: what it answered in the last one is what it will answer in the next. */
+static void expect_as_much(struct gate *g)
+{
+	const usec_t period = g->opens_at - g->open_since;
+	const double estimate = per_second(g->answered, period);
+	g->first_rate = 0.95 * estimate;
+	if (g->pace_then > 0 && g->first_rate > g->pace_then)
+		g->first_rate = g->pace_then;
+	g->ceiling = 1.05 * estimate;
+	g->plateau = plateau_of(period);
+}
+
+/* What came before anything was paced is a burst, no rate. */
+static void search(struct gate *g)
+{
+	const double least = g->answered < ENOUGH ? GATE_RATE_UNKNOWN : GATE_RATE_MIN;
+	const double estimate = g->answered > 0 ? MOST_KEPT * answered_lately(g) : 0;
+	g->first_rate = estimate > least ? estimate : least;
+	g->ceiling = 0;
+	g->plateau = PLATEAU_MIN;
+}
+
+/* A pace was refused; if at once, it was much too fast. */
+static void step_back(struct gate *g)
+{
+	const double pace = g->pace_then;
+	const bool at_once = g->closed_at - g->open_since < SHORT_OPENING;
+	const double estimate = at_once ? 0 : 0.95 * answered_lately(g);
+	g->first_rate = clamp(estimate, LEAST_KEPT * pace, MOST_KEPT * pace);
+	g->ceiling = at_once ? (g->first_rate + pace) / 2 : pace;
+	g->plateau = plateau_of((usec_t)(PLATEAU_CALLS * (double)USEC_PER_SEC / (pace + GATE_RATE_MIN)));
+}
+
 /* The pace after this closing, from all that is known of it so far. */
 static void set_first_rate(struct gate *g)
 {
-	const usec_t closed = g->opens_at - g->closed_at;
-	const usec_t cycle = g->opens_at - g->open_since;
-	const bool is_long = closed > LONG_CLOSING && g->answered > 0;
-	double estimate = is_long ? per_second(g->answered, cycle) : answered_lately(g);
-	const double pace = g->pace_then > 0 ? g->pace_then : estimate;
-	if (g->answered == 0)
-		estimate = 0;
-	/* A pace that was refused at once was much too fast. */
-	const bool was_short = g->pace_then > 0 && g->closed_at - g->open_since < SHORT_OPENING;
-	if (was_short)
-		estimate = pace / 2;
-	g->first_rate = clamp(0.95 * estimate, is_long ? 0 : LEAST_KEPT * pace, (is_long ? 1 : MOST_KEPT) * pace);
-	g->ceiling = is_long ? 1.05 * estimate : was_short ? (g->first_rate + pace) / 2 : pace;
-	const usec_t some_calls = (usec_t)(PLATEAU_CALLS * (double)USEC_PER_SEC / (pace + GATE_RATE_MIN));
-	g->plateau = sooner(later(is_long ? cycle : some_calls, PLATEAU_MIN), PLATEAU_MAX);
-	/* What came before anything was paced is a burst, no rate: search. */
-	if (g->pace_then <= 0 && (!is_long || g->answered < ENOUGH))
-		g->ceiling = 0;
-	const double least = g->answered < ENOUGH && g->pace_then <= 0 ? GATE_RATE_UNKNOWN : GATE_RATE_MIN;
-	if (g->first_rate < least)
-		g->first_rate = least;
+	if (g->opens_at - g->closed_at > LONG_CLOSING && g->answered >= ENOUGH)
+		expect_as_much(g);
+	else if (g->pace_then > 0)
+		step_back(g);
+	else
+		search(g);
+	if (g->first_rate < GATE_RATE_MIN)
+		g->first_rate = GATE_RATE_MIN;
 	if (g->ceiling > 0 && g->ceiling < g->first_rate * 1.1)
 		g->ceiling = g->first_rate * 1.1;
 	g->rate = g->first_rate;

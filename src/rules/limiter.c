@@ -84,6 +84,8 @@ usec_t limiter_ready_at(const struct limiter *l, usec_t now)
 
 void limiter_take(struct limiter *l, usec_t now)
 {
+	if (l->unlimited)
+		return;
 	settle(l, now);
 	l->tokens -= 1;
 }
