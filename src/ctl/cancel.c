@@ -75,7 +75,7 @@ static int find_request(struct cancel *c)
 	c->reader = kafka_reader_new_since(options, options->requests, options->request_count, c->now_ms - back,
 					   READING_BROKER_TIMEOUT, &fault);
 	if (!c->reader)
-		return command_fail(EXIT_FAILED, "%s; no cancel was sent", fault.message);
+		return command_fail_kafka("no cancel was sent: ", &fault);
 	return reading_run(c->reader, &c->bar, take, c);
 }
 

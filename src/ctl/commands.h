@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "base/buf.h"
+#include "base/fault.h"
 #include "base/options.h"
 #include "ctl/connection.h"
 #include "handoff/macros.h"
@@ -51,6 +52,8 @@ int command_run(const struct command *command, int argc, char **argv);
 
 /* "handoffctl: SENTENCE" on stderr; returns `code`. */
 int command_fail(int code, const char *format, ...) PRINTF_LIKE(2, 3);
+/* The same with what the brokers, or the way to them, did, and where to look; returns EXIT_FAILED. */
+int command_fail_kafka(const char *before, const struct fault *fault);
 /* Writes the page to stdout; -1 and a sentence when that fails. */
 int command_print(const struct buf *page);
 

@@ -69,7 +69,7 @@ static int open_topics(struct explain *e)
 	if (e->group)
 		e->reader = kafka_reader_new(options, e->topics, e->topic_count, KAFKA_READER_WRITTEN,
 					     READING_BROKER_TIMEOUT, &fault);
-	return e->reader ? EXIT_CLEAN : command_fail(EXIT_FAILED, "%s", fault.message);
+	return e->reader ? EXIT_CLEAN : command_fail_kafka("", &fault);
 }
 
 static enum story_topic topic_of(const struct explain *e, const struct record *record)

@@ -117,8 +117,9 @@ static void print_outcome(struct follow *f, const struct record *record)
 static int judge(const struct follow *f)
 {
 	if (f->count > f->printed)
-		return command_fail(EXIT_FAILED, "%lld of %lld outcomes came in %g s", (long long)f->printed,
-				    (long long)f->count, f->timeout);
+		return command_fail(EXIT_FAILED,
+				    "%lld of %lld outcomes came in %g s; a longer --timeout waits for the others",
+				    (long long)f->printed, (long long)f->count, f->timeout);
 	return EXIT_CLEAN;
 }
 
@@ -132,7 +133,7 @@ static int read_on(struct follow *f)
 		const usec_t left = deadline - now;
 		const int r = kafka_reader_next(f->reader, left < USEC_PER_SEC ? left : USEC_PER_SEC, &record, &fault);
 		if (r < 0)
-			return command_fail(EXIT_FAILED, "the outcomes cannot be read on: %s", fault.message);
+			return command_fail_kafka("the outcomes cannot be read on: ", &fault);
 		if (r > 0)
 			print_outcome(f, record);
 		record_free(record);
@@ -149,7 +150,7 @@ static int open_reader(struct follow *f)
 	f->reader =
 		kafka_reader_new(options, &options->outcomes, 1,
 				 f->from_start ? KAFKA_READER_EARLIEST : KAFKA_READER_LATEST, BROKER_TIMEOUT, &fault);
-	return f->reader ? EXIT_CLEAN : command_fail(EXIT_FAILED, "%s", fault.message);
+	return f->reader ? EXIT_CLEAN : command_fail_kafka("", &fault);
 }
 
 static int run(void *self, int count, char **words)

@@ -48,7 +48,7 @@ int reading_run(struct kafka_reader *reader, struct progress_bar *bar, reading_t
 		struct record *record = NULL;
 		const int r = kafka_reader_next(reader, USEC_PER_SEC / 5, &record, &fault);
 		if (r < 0)
-			return command_fail(EXIT_FAILED, "the topics cannot be read on: %s", fault.message);
+			return command_fail_kafka("the topics cannot be read on: ", &fault);
 		if (r > 0)
 			code = take(arg, record);
 		record_free(record);

@@ -80,7 +80,7 @@ static int read_letters(struct replay *r)
 	struct kafka_reader *reader = kafka_reader_new(options, &options->dead_letters, 1, KAFKA_READER_EARLIEST,
 						       READING_BROKER_TIMEOUT, &fault);
 	if (!reader)
-		return command_fail(EXIT_FAILED, "%s", fault.message);
+		return command_fail_kafka("", &fault);
 	const int code = reading_run(reader, &r->bar, take_letter, r);
 	kafka_reader_free(reader);
 	return code;
@@ -113,7 +113,7 @@ static int read_requests(struct replay *r)
 	r->reader = kafka_reader_new(options, options->requests, options->request_count, KAFKA_READER_EARLIEST,
 				     READING_BROKER_TIMEOUT, &fault);
 	if (!r->reader)
-		return command_fail(EXIT_FAILED, "%s", fault.message);
+		return command_fail_kafka("", &fault);
 	for (size_t i = 0; kafka_reader_part(r->reader, i, &part); i++)
 		if (part.start > 0 && part.start == part.end)
 			r->removed_before_ms = r->began.unix_ms;

@@ -83,8 +83,9 @@ static int read_batch(struct submit *s, const struct buf *text)
 	int code = EXIT_CLEAN;
 	if (r == -EINVAL) {
 		fputs(buf_text(&complaints), stderr);
-		code = command_fail(EXIT_WRONG, "nothing was sent: %zu of %zu lines are not valid", s->batch.refused,
-				    s->batch.refused + s->batch.count);
+		code = command_fail(EXIT_WRONG,
+				    "nothing was sent: %zu of %zu lines are not valid; mend them and run it again",
+				    s->batch.refused, s->batch.refused + s->batch.count);
 	} else if (r < 0) {
 		code = command_fail(EXIT_FAILED, "out of memory; nothing was sent");
 	}
@@ -179,7 +180,7 @@ static int follow(struct submit *s)
 		show(s, now);
 		if (take_outcomes(s, turn < deadline ? turn : deadline, &fault) < 0) {
 			end_bar(s);
-			return command_fail(EXIT_FAILED, "the outcomes cannot be read on: %s", fault.message);
+			return command_fail_kafka("the outcomes cannot be read on: ", &fault);
 		}
 	}
 	return EXIT_CLEAN;
@@ -219,8 +220,11 @@ static int judge(const struct submit *s)
 {
 	const size_t missing = s->tally.awaited - s->tally.seen;
 	if (missing > 0)
-		return command_fail(EXIT_FAILED, "%zu of %zu requests had no outcome %g s after the last was sent",
-				    missing, s->tally.awaited, s->timeout);
+		return command_fail(
+			EXIT_FAILED,
+			"%zu of %zu requests had no outcome %g s after the last was sent; handoffctl verify "
+			"tells whether workers are at it, explain ID where one is",
+			missing, s->tally.awaited, s->timeout);
 	return tally_is_clean(&s->tally) ? EXIT_CLEAN : EXIT_UNCLEAN;
 }
 
@@ -231,7 +235,7 @@ static int open_kafka(struct submit *s)
 	options->requests = &s->topic;
 	options->request_count = 1;
 	if (topic_check(options, s->follow, BROKER_TIMEOUT, &fault) < 0)
-		return command_fail(EXIT_FAILED, "%s", fault.message);
+		return command_fail_kafka("", &fault);
 	if (s->follow) {
 		if (tally_init(&s->tally, &s->batch) < 0)
 			return command_fail(EXIT_FAILED, "out of memory");
@@ -239,10 +243,10 @@ static int open_kafka(struct submit *s)
 		s->reader =
 			kafka_reader_new(options, &options->outcomes, 1, KAFKA_READER_LATEST, BROKER_TIMEOUT, &fault);
 		if (!s->reader)
-			return command_fail(EXIT_FAILED, "%s", fault.message);
+			return command_fail_kafka("", &fault);
 	}
 	if (sender_init(&s->sender, options, &s->batch, "the request of line", s->rate, &fault) < 0)
-		return command_fail(EXIT_FAILED, "%s", fault.message);
+		return command_fail_kafka("", &fault);
 	return EXIT_CLEAN;
 }
 

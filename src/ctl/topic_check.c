@@ -21,7 +21,10 @@ static int judge(const struct kafka_options *options, bool outcomes, const struc
 		if (needed && topic->forbidden)
 			return fault_set(fault, -EIO, FAULT_AUTH, "not authorized for the topic %s", topic->name);
 		if (needed && !topic->known)
-			return fault_set(fault, -EIO, FAULT_PERMANENT, "the brokers know no topic %s", topic->name);
+			return fault_set(
+				fault, -EIO, FAULT_PERMANENT,
+				"there is no topic %s: create it (scripts/create-topics), or name the right one (-c)",
+				topic->name);
 	}
 	return 0;
 }

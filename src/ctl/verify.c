@@ -114,7 +114,7 @@ static int look(struct verify *v)
 	if (v->offsets)
 		v->reader = kafka_reader_new(options, v->topics, v->topic_count, KAFKA_READER_WRITTEN, BROKER_TIMEOUT,
 					     &fault);
-	return v->reader ? EXIT_CLEAN : command_fail(EXIT_FAILED, "%s", fault.message);
+	return v->reader ? EXIT_CLEAN : command_fail_kafka("", &fault);
 }
 
 static enum evidence_kind kind_of(const struct verify *v, const char *topic)
@@ -162,7 +162,7 @@ static int find_removed(struct verify *v)
 		if (part->kind != EVIDENCE_OUTCOMES)
 			continue;
 		if (kafka_reader_low(v->reader, i, BROKER_TIMEOUT, &low, &fault) < 0)
-			return command_fail(EXIT_FAILED, "%s", fault.message);
+			return command_fail_kafka("", &fault);
 		if (low > 0)
 			evidence_outcomes_removed(&v->evidence, part, v->asked.unix_ms / 1000);
 	}

@@ -51,14 +51,19 @@ int kafka_count_partitions(rd_kafka_t *rk, rd_kafka_topic_t *topic, const char *
 		rd_kafka_poll(rk, 0); /* `heard` */
 	} while (error && clock_read().mono < deadline);
 	if (error)
-		return fault_set(fault, -EPIPE, FAULT_DEPENDENCY_DOWN, "no broker answers (tried %.100s): %.120s",
-				 brokers, heard->message[0] ? heard->message : rd_kafka_err2str(error));
+		return fault_set(fault, -EPIPE, heard->kind == FAULT_AUTH ? FAULT_AUTH : FAULT_DEPENDENCY_DOWN,
+				 "no broker answers (tried %.100s): %.120s", brokers,
+				 heard->message[0] ? heard->message : rd_kafka_err2str(error));
 	const struct rd_kafka_metadata_topic *seen = metadata->topic_cnt > 0 ? &metadata->topics[0] : NULL;
 	error = seen ? seen->err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
 	*ret = seen ? seen->partition_cnt : 0;
 	rd_kafka_metadata_destroy(metadata);
 	if (!error && *ret > 0)
 		return 0;
+	if (error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+		return fault_set(fault, -EPIPE, FAULT_PERMANENT,
+				 "there is no topic %s: create it (scripts/create-topics), or name the right one",
+				 rd_kafka_topic_name(topic));
 	return fault_set(fault, -EPIPE, error ? kafka_fault_class(error) : FAULT_PERMANENT, "topic %s: %s",
 			 rd_kafka_topic_name(topic), error ? rd_kafka_err2str(error) : "it has no partitions");
 }

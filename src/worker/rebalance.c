@@ -187,7 +187,9 @@ static void serve(struct worker *w, const struct kafka_consumer_event *event)
 		break;
 	case KAFKA_FATAL:
 		if (event->fenced)
-			worker_fail(w, "the instance `%s` is used twice: another process has joined the group with it",
+			worker_fail(w,
+				    "the instance `%s` is used twice: another process has joined the group with it; "
+				    "give each worker a kafka.instance of its own",
 				    w->settings->kafka.instance);
 		else
 			worker_fail(w, "Kafka: %s", event->fault.message);

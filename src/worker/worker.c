@@ -158,14 +158,19 @@ static bool topics_misfit(const struct worker *w, const struct kafka_topology_re
 	for (size_t i = 0; i < report->topic_count; i++) {
 		const struct kafka_topic_report *t = &report->topics[i];
 		if (t->forbidden)
-			return snprintf(ret, size, "not authorized to use the topic `%s`", t->name) > 0;
+			return snprintf(ret, size,
+					"not authorized to use the topic `%s`: give the user that right, or name "
+					"another topic",
+					t->name) > 0;
 		if (!t->known)
 			return snprintf(ret, size,
 					"the topic `%s` does not exist (create it, or set kafka.create_topics = true)",
 					t->name) > 0;
 		if (i <= requests && t->compacted)
 			return snprintf(ret, size,
-					"the topic `%s` has cleanup.policy compact: requests would be removed unread",
+					"the topic `%s` has cleanup.policy compact, so requests would be removed "
+					"unread: set it to "
+					"delete",
 					t->name) > 0;
 	}
 	const struct kafka_topic_report *retry = &report->topics[requests];
@@ -173,7 +178,7 @@ static bool topics_misfit(const struct worker *w, const struct kafka_topology_re
 		if (report->topics[i].partitions != retry->partitions)
 			return snprintf(ret, size,
 					"the topics `%s` (%d partitions) and `%s` (%d partitions) must have equally "
-					"many",
+					"many: grow the smaller one",
 					report->topics[i].name, report->topics[i].partitions, retry->name,
 					retry->partitions) > 0;
 	return false;
@@ -264,7 +269,7 @@ static void watch_producer(struct worker *w)
 	const bool stuck = kafka_producer_stuck(w->producer);
 	if (stuck && w->producer_stuck)
 		worker_fail(w, "the Kafka client does not answer any more; the brokers decide what became of its last "
-			       "batch");
+			       "batch; start it again");
 	w->producer_stuck = stuck;
 }
 
@@ -291,7 +296,9 @@ static void hear_outlet(struct worker *w)
 			rebalance_ask(w);
 			break;
 		case OUTLET_TWIN:
-			worker_fail(w, "the instance `%s` is used twice: another process works under our name",
+			worker_fail(w,
+				    "the instance `%s` is used twice: another process works under our name; give each "
+				    "worker a kafka.instance of its own",
 				    w->settings->kafka.instance);
 			return;
 		}
