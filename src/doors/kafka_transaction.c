@@ -192,8 +192,10 @@ static enum kafka_verdict after_renewal(struct attempt *a)
 {
 	struct kafka_producer *p = a->producer;
 	const usec_t now = clock_read().mono;
-	/* However often brokers or this process stand still for that long: it says nothing about a twin. */
-	const bool by_twin = a->fenced && now - a->since < transaction_timeout(p);
+	/* However often brokers or this process stand still for that long: it says nothing about a twin. Of static
+	 * twins the group ends the older; before it does, they may fence each other twice, and the newer one must stay.
+	 */
+	const bool by_twin = a->fenced && !p->options->static_membership && now - a->since < transaction_timeout(p);
 	if (by_twin && p->fenced_at != 0 && now - p->fenced_at < FENCE_MEMORY)
 		return stay_out(a);
 	if (by_twin)
