@@ -44,14 +44,15 @@ def end_processes():
 
 # --- brokers and the simulator ----------------------------------------------------------------------------------------
 
-def start_kafka(directory, brokers=1, settings=(), sasl=False):
+def start_kafka(directory, brokers=1, settings=(), sasl=False, version=None):
     """Starts scripts/kafka in `directory` and returns its bootstrap servers (with `sasl` all that it says, as a dict);
     skips or fails where it cannot be had."""
     command = [script("kafka"), "start", "--brokers", str(brokers), "--dir", str(directory), "--owner", str(os.getpid())]
     command += ["--sasl"] if sasl else []
     for setting in settings:
         command += ["--set", setting]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900, check=False)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900, check=False,
+                          env={**os.environ, **({"HANDOFF_KAFKA_VERSION": version} if version else {})})
     if done.returncode == CANNOT_BE_HAD and os.environ.get("HANDOFF_REQUIRE_KAFKA") != "1":
         pytest.skip(done.stderr.strip().splitlines()[-1])
     assert done.returncode == 0, f"scripts/kafka start exited with {done.returncode}:\n{done.stderr}"
