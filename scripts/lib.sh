@@ -17,7 +17,7 @@ PROGRAM=scripts/${0##*/}
 PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config librdkafka-dev libcurl4-openssl-dev libjson-c-dev
 	libconfig-dev libmicrohttpd-dev libsystemd-dev zlib1g-dev libcmocka-dev)
 PACKAGES_KAFKA=(openjdk-17-jre-headless maven)
-PACKAGES_TEST=(python3-pytest python3-pytest-xdist python3-confluent-kafka python3-jsonschema python3-yaml kcat)
+PACKAGES_TEST=(python3-pytest python3-pytest-xdist python3-confluent-kafka python3-jsonschema python3-yaml kcat openssl)
 PACKAGES_FORMAT=(clang-format)
 # The page in a real browser; promtool; the package and what checks it. Large: for scripts/test --all only.
 PACKAGES_SEEN=(chromium chromium-driver fonts-dejavu-core prometheus systemd strace lintian
