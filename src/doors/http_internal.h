@@ -105,6 +105,7 @@ struct http {
 	struct http_shard *shards;
 	size_t shard_count;
 	struct http_sockets sockets;
+	int socket_error; /* why the last socket could not be had; 0: it could */
 	struct http_call *ended_first;
 	struct http_call *ended_last;
 	size_t ended_count;

@@ -121,6 +121,9 @@ static const char *reason_of(const struct http_call *call)
 		return "the connection closed before a reply came; the request is not repeated";
 	if (call->result == CURLE_OK)
 		return "the reply ended within its headers";
+	const int no_socket = call->shard->http->socket_error;
+	if (call->result == CURLE_COULDNT_CONNECT && no_socket)
+		return strerror(no_socket);
 	return call->error[0] ? call->error : curl_easy_strerror(call->result);
 }
 

@@ -6,6 +6,7 @@
  *  - only descriptors whose end we hear of are kept: made by http_socket_open(), ended by http_socket_close(). The
  *    resolver's socket pair is closed behind our back, so it is removed when libcurl says so.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -67,6 +68,7 @@ curl_socket_t http_socket_open(void *shard, curlsocktype purpose, struct curl_so
 	struct http *http = ((struct http_shard *)shard)->http;
 	(void)purpose;
 	const int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	http->socket_error = fd < 0 ? errno : 0; /* libcurl would say that the peer did not answer */
 	if (fd < 0)
 		return CURL_SOCKET_BAD;
 	struct http_socket *socket = socket_of(&http->sockets, fd);

@@ -1,5 +1,7 @@
 #include "component/http_world.h"
 
+#include <sys/resource.h>
+
 /* What one call may meet with, and what is told of it. */
 
 static void replies_of_every_shape(void **state)
@@ -189,6 +191,24 @@ static void assert_timed_out(const struct heard *heard, bool sent, usec_t timeou
 	assert_int_equal(heard->reply.sent, sent);
 	assert_true(heard->reply.elapsed >= timeout - USEC_PER_MSEC); /* libcurl counts in milliseconds */
 	assert_true(heard->reply.elapsed < timeout + 2 * USEC_PER_SEC);
+}
+
+static void want_of_descriptors_is_named(void **state)
+{
+	struct world *w = *state;
+	struct rlimit before;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	const int next = dup(STDERR_FILENO);
+	close(next);
+	const struct rlimit none = { (rlim_t)next, before.rlim_max };
+	const struct http_request request = get(url_of(w, "/ok"));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	const struct heard heard = ask(w, &request);
+	setrlimit(RLIMIT_NOFILE, &before);
+	assert_int_equal(heard.reply.error, HTTP_CONNECT);
+	assert_false(heard.reply.sent);
+	assert_non_null(strstr(heard.reply.message, "open files"));
+	assert_int_equal(ask(w, &request).reply.error, HTTP_OK);
 }
 
 static void times_out_after_sending(void **state)
@@ -382,6 +402,7 @@ int main(void)
 		HTTP_TEST(without_once_it_is_sent_again),
 		HTTP_TEST(closed_idle_connection_is_replaced),
 		HTTP_TEST(refused_is_not_sent),
+		HTTP_TEST(want_of_descriptors_is_named),
 		HTTP_TEST(times_out_after_sending),
 		HTTP_TEST(times_out_before_sending),
 		HTTP_TEST(tls_that_fails_is_not_sent),
