@@ -15,11 +15,12 @@
 
 /* What a worker has heard of a tenant, by which it has to leave it alone. */
 struct peace {
-	int life;            /* of the worker: the next one knows nothing of it */
-	usec_t closed_until; /* said a 429 */
-	int64_t refused;     /* connections in a row */
-	usec_t refused_since;
-	usec_t tripped_at; /* enough of them */
+	int life;             /* of the worker: the next one knows nothing of it */
+	usec_t closed_until;  /* said a 429 */
+	int64_t refused;      /* connections in a row */
+	usec_t refused_since; /* the start of the first: one that was on its way when the breaker opened puts nothing
+				 off */
+	usec_t tripped_at;    /* enough of them */
 };
 
 /* What all workers together have asked of a tenant with a rate. */
@@ -233,7 +234,7 @@ static void learn_peace(const struct http_call *call)
 		return;
 	}
 	if (!r->sent && peace->refused++ == 0)
-		peace->refused_since = agenda_now();
+		peace->refused_since = call->started;
 	if (!r->sent && peace->refused == call->process->tenants[call->tenant].breaker_failures)
 		peace->tripped_at = agenda_now();
 	if (r->sent)
