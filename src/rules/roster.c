@@ -30,7 +30,8 @@ struct roster {
 	size_t session_count;
 	size_t running;
 	uint64_t arrivals;
-	uint64_t turns; /* taken so far */
+	int passed_over; /* turns in a row that went to somebody of a more urgent class than the one's who waits longest
+			  */
 };
 
 /* The order of the turns fits into one key: lane, then priority, then deadline up to the year 10889. */
@@ -212,7 +213,7 @@ int roster_add(struct roster *roster, struct roster_entry *entry)
 
 static struct roster_entry *next_of(const struct roster *roster)
 {
-	const bool is_turn_of_oldest = roster->turns % ROSTER_OLDEST_TURN == ROSTER_OLDEST_TURN - 1;
+	const bool is_turn_of_oldest = roster->passed_over >= ROSTER_OLDEST_TURN - 1;
 	return is_turn_of_oldest ? by_age(heap_top(&roster->ages)) : by_turn(heap_top(&roster->ready));
 }
 
@@ -227,7 +228,8 @@ struct roster_entry *roster_take(struct roster *roster)
 	struct roster_entry *entry = next_of(roster);
 	if (!entry)
 		return NULL;
-	roster->turns++;
+	const bool passes = roster_urgency(entry) < roster_urgency(by_age(heap_top(&roster->ages)));
+	roster->passed_over = passes ? roster->passed_over + 1 : 0;
 	take_from_front(roster, entry);
 	assert(entry->session->front == entry);
 	heap_remove(&roster->expiry, &entry->expiry);

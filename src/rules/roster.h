@@ -6,8 +6,9 @@
  *                   │                     v                                         │
  *                   └── unlocked ── behind its session  <───── roster_release ──────┘
  *
- * Every ROSTER_OLDEST_TURN-th turn is the one's that has waited longest, of whatever class: the most urgent ones,
- * however many, leave the others a small share, and nobody waits for ever.
+ * After ROSTER_OLDEST_TURN - 1 turns in a row that have passed over the one who has waited longest for somebody of a
+ * more urgent class, the next is his: the most urgent ones, however many, leave the others a small share, and nobody
+ * waits for ever. (Within a class everybody's deadline becomes the earliest some day.)
  *
  * One roster per tenant. A session is locked from roster_take() to roster_release() of the entry that took it, whatever
  * happens to partitions meanwhile: a lock is released by the end of the running attempt only. Entries behind a locked

@@ -302,18 +302,29 @@ static struct person *model_first_of(int session)
 	return first;
 }
 
-static uint64_t model_turns;
+static int model_passed_over;
 
-static struct person *model_next(void)
+static struct person *model_best(bool oldest)
 {
-	const bool is_turn_of_oldest = model_turns % ROSTER_OLDEST_TURN == ROSTER_OLDEST_TURN - 1;
 	struct person *best = NULL;
 	for (int session = 0; session < SESSIONS; session++) {
 		struct person *p = session_runs(session) ? NULL : model_first_of(session);
-		if (p && (!best || (is_turn_of_oldest ? p->arrival < best->arrival : model_before(p, best))))
+		if (p && (!best || (oldest ? p->arrival < best->arrival : model_before(p, best))))
 			best = p;
 	}
 	return best;
+}
+
+static struct person *model_next(void)
+{
+	return model_best(model_passed_over >= ROSTER_OLDEST_TURN - 1);
+}
+
+static void model_take(const struct person *next)
+{
+	const bool passes = next && roster_urgency(&next->entry) < roster_urgency(&model_best(true)->entry);
+	if (next)
+		model_passed_over = passes ? model_passed_over + 1 : 0;
 }
 
 static void check_counts(const struct roster *r)
@@ -346,11 +357,11 @@ static void random_step(struct dice *dice, struct roster *r, uint64_t n)
 	if (dice_chance(dice, 40)) {
 		struct person *next = model_next();
 		assert_int_equal(roster_next_urgency(r), next ? roster_urgency(&next->entry) : INT64_MAX);
+		model_take(next);
 		torture_after(0);
 		struct roster_entry *taken = roster_take(r);
 		assert_false(torture_end());
 		assert_ptr_equal(taken, next ? &next->entry : NULL);
-		model_turns += taken != NULL;
 	} else if (p->entry.place == ROSTER_OUT) {
 		random_add(dice, r, p, n);
 	} else if (p->entry.place == ROSTER_RUNNING) {
