@@ -322,12 +322,14 @@ static struct session *find_session(struct world *world, const struct api_reques
 	return session;
 }
 
-/* Does the kernel know of clients that have gone, before we count this call beside theirs? */
-static void look_for_gone(struct calls *calls, const struct session *session)
+/* Does the kernel know of clients that have gone, before we count `arriving` beside theirs? That its own has gone, too,
+ * is told when it has been written down. */
+static void look_for_gone(struct calls *calls, const struct call *arriving)
 {
 	for (struct call *call = calls->open, *next; call; call = next) {
 		next = call->next;
-		if (call->request.session == session && call->exchange && http_exchange_gone(call->exchange)) {
+		if (call != arriving && call->request.session == arriving->request.session && call->exchange &&
+		    http_exchange_gone(call->exchange)) {
 			struct http_exchange *exchange = call->exchange;
 			calls_vanish(calls, exchange);
 			http_exchange_set_data(exchange, NULL);
@@ -341,7 +343,7 @@ static void write_down(struct calls *calls, struct call *call, const struct inst
 	struct session *session = call->request.session;
 	struct book_arrival arrival = { .stage = call->request.stage };
 	if (session && session->open > 0)
-		look_for_gone(calls, session);
+		look_for_gone(calls, call);
 	if (session)
 		session->open++;
 	if (calls->world->book.mode == BOOK_FULL) {

@@ -220,6 +220,25 @@ static void test_a_hang_up_is_noticed_before_the_next_call_is_counted(void **sta
 	assert_int_equal(p->world.book.open, 0);
 }
 
+/* Two workers in one session, and the second dies behind its call: the call is executed like any other. */
+static void test_a_client_that_is_gone_when_its_call_arrives(void **state)
+{
+	struct stage_play *p = *state;
+	struct http_exchange first = exchange(p, STAGE_FETCH), second = exchange(p, STAGE_UPDATE);
+	script(p, "latency 20ms");
+	arrive(p, &first);
+	second.hung_up = true;
+	arrive(p, &second);
+	assert_int_equal(session(p)->most_open, 2);
+	calls_vanish(&p->calls, &second);
+	assert_int_equal(session(p)->open, 1);
+	pass(p, 20 * USEC_PER_MSEC);
+	assert_int_equal(first.status, 200);
+	assert_int_equal(session(p)->executed[STAGE_UPDATE], 1);
+	assert_int_equal(session(p)->ghosts, 0);
+	assert_int_equal(p->world.book.open, 0);
+}
+
 static void test_two_living_calls_are_counted_together(void **state)
 {
 	struct stage_play *p = *state;
@@ -303,6 +322,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_latency_comes_before_the_execution),
 		TEST(test_a_hang_up_is_noticed_before_the_next_call_is_counted),
+		TEST(test_a_client_that_is_gone_when_its_call_arrives),
 		TEST(test_two_living_calls_are_counted_together),
 		TEST(test_a_hanging_call_ends_with_its_client),
 		TEST(test_early_calls_are_told_from_patient_ones),
