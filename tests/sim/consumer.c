@@ -396,7 +396,7 @@ void kafka_consumer_read(struct kafka_consumer *c, size_t index, struct kafka_re
 {
 	struct reading *r = &c->readings[index];
 	*ret = (struct kafka_read){ .kind = KAFKA_READ_NOTHING };
-	if (index >= c->reading_count || r->fetching)
+	if (index >= c->reading_count)
 		return;
 	while (r->position < r->fetched) {
 		const struct entry *entry = broker_read(r->log, r->position++);
@@ -406,7 +406,7 @@ void kafka_consumer_read(struct kafka_consumer *c, size_t index, struct kafka_re
 		ret->record = record_new(entry->record);
 		return;
 	}
-	if (r->at_end || !r->is_whole)
+	if (r->fetching || r->at_end || !r->is_whole)
 		return;
 	r->at_end = r->was_at_end = true;
 	ret->kind = KAFKA_READ_END;

@@ -15,6 +15,7 @@
 
 /* What a worker has heard of a tenant, by which it has to leave it alone. */
 struct peace {
+	usec_t answered_at;   /* when a call last came through: one begun before and refused after says nothing */
 	int life;             /* of the worker: the next one knows nothing of it */
 	usec_t closed_until;  /* said a 429 */
 	int64_t refused;      /* connections in a row */
@@ -177,12 +178,14 @@ static void check_key(const struct http_call *call, struct source *s)
 }
 
 /* Without a marker a worker takes what a dead one has done in a later attempt for the work of the attempt before. And
- * at least once, a record and its retry may both be alive after a death: neither can know of the other. */
+ * at least once, a record and its retry may both be alive after a death: neither can know of the other. And an update
+ * that is executed long after it was given up puts an older marker over a newer one. */
 static bool may_trigger_again(const struct http_call *call, const struct entry *entry)
 {
 	const struct settings_tenant *t = &world.plan.tenant_settings[call->tenant];
 	return t->retrigger_keyed || (!t->marker_variable[0] && entry != entry->source->entry) ||
-	       (!world.plan.settings.kafka.exactly_once && entry->source->is_disturbed);
+	       (!world.plan.settings.kafka.exactly_once && entry->source->is_disturbed) ||
+	       upstream_was_overtaken(call->tenant, call->session);
 }
 
 static void check_trigger(const struct http_call *call, const struct entry *entry, struct source *s)
@@ -233,12 +236,16 @@ static void learn_peace(const struct http_call *call)
 			peace->refused = 0;
 		return;
 	}
-	if (!r->sent && peace->refused++ == 0)
+	if (!r->sent && call->started < peace->answered_at)
+		return;
+	if (r->sent) {
+		peace->refused = 0;
+		peace->answered_at = agenda_now();
+	} else if (peace->refused++ == 0) {
 		peace->refused_since = call->started;
+	}
 	if (!r->sent && peace->refused == call->process->tenants[call->tenant].breaker_failures)
 		peace->tripped_at = agenda_now();
-	if (r->sent)
-		peace->refused = 0;
 	if (r->error != HTTP_OK || r->status != 429)
 		return;
 	const int64_t wait_ms = retry_after_ms(r->retry_after, r->date, world_unix_ms());

@@ -218,9 +218,10 @@ void upstream_execute(struct http_call *call)
 	if (status != 200)
 		return;
 	call->executed = true;
-	if (call->stage == STAGE_UPDATE)
+	if (call->stage == STAGE_UPDATE) {
+		s->was_overtaken = s->was_overtaken || !call->open;
 		store_variables(s, call->body);
-	else if (call->stage == STAGE_TRIGGER)
+	} else if (call->stage == STAGE_TRIGGER)
 		run_flow(call, s);
 }
 
@@ -287,4 +288,10 @@ bool upstream_is_transferring(int tenant, const char *session)
 {
 	const struct upstream_session *s = find(tenant, session);
 	return s && strcmp(s->status, "transferring") == 0;
+}
+
+bool upstream_was_overtaken(int tenant, const char *session)
+{
+	const struct upstream_session *s = find(tenant, session);
+	return s && s->was_overtaken;
 }

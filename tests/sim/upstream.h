@@ -25,6 +25,7 @@ struct upstream_session {
 	usec_t processing_until; /* a flow is running */
 	struct execution *executions;
 	int execution_count;
+	bool was_overtaken; /* an update was executed after its client had given it up: the marker went back */
 };
 
 /* What stands in every session's variables, and is nobody's business. */
@@ -43,6 +44,7 @@ void upstream_outage(int tenant, usec_t duration);
 void upstream_heal(void);
 
 bool upstream_is_transferring(int tenant, const char *session);
+bool upstream_was_overtaken(int tenant, const char *session);
 /* How often a trigger of this key was executed in the session. */
 int upstream_executions(int tenant, const char *session, const char *key);
 
