@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "doors/kafka_options.h"
 #include "handoff/macros.h"
+#include "rules/profile.h"
 
 struct settings_list {
 	const char **items;
@@ -41,6 +42,7 @@ struct settings_kafka {
 /* One Cognigy tenant with its limits: the sections `cognigy` and `limits`, or an entry of `tenants` over them. */
 struct settings_tenant {
 	const char *name; /* "default" when there is no list */
+	enum profile_kind profile;
 	const char *base_url;
 	const char *client_id;
 	const char *client_secret;      /* "" when it comes from the file */

@@ -58,6 +58,8 @@ bool scan_next_element(struct scan_walk *walk, struct scan_value *ret);
 
 /* The last member called `key`, as most readers take it; false when there is none. */
 bool scan_find(struct scan_value object, const char *key, struct scan_value *ret);
+/* What a JSON pointer (RFC 6901) through objects leads to, as scan_find() finds each member; its keys hold no `~`. */
+bool scan_point(struct scan_value top, const char *pointer, struct scan_value *ret);
 /* How many members are called `key` (escaped spellings count). */
 size_t scan_count(struct scan_value object, const char *key);
 

@@ -177,9 +177,8 @@ bool scan_key_is(const struct scan_member *member, struct span key)
 	return key.n == 0;
 }
 
-bool scan_find(struct scan_value object, const char *key, struct scan_value *ret)
+static bool find(struct scan_value object, struct span wanted, struct scan_value *ret)
 {
-	const struct span wanted = span_of(key);
 	struct scan_walk walk = scan_members(object);
 	struct scan_member member;
 	bool found = false;
@@ -189,6 +188,23 @@ bool scan_find(struct scan_value object, const char *key, struct scan_value *ret
 			found = true;
 		}
 	return found;
+}
+
+bool scan_find(struct scan_value object, const char *key, struct scan_value *ret)
+{
+	return find(object, span_of(key), ret);
+}
+
+bool scan_point(struct scan_value top, const char *pointer, struct scan_value *ret)
+{
+	while (*pointer == '/') {
+		const char *key = pointer + 1;
+		pointer = strchrnul(key, '/');
+		if (top.type != SCAN_OBJECT || !find(top, (struct span){ key, (size_t)(pointer - key) }, &top))
+			return false;
+	}
+	*ret = top;
+	return true;
 }
 
 size_t scan_count(struct scan_value object, const char *key)

@@ -4,100 +4,50 @@
 
 #include "rules/retry_after.h"
 
-struct verdict {
-	enum fault_class kind;
-	enum reason reason;
-	enum budget budget;
-};
+static const struct reply_meaning ambiguous = { FAULT_AMBIGUOUS, REASON_TIMEOUT, BUDGET_TIMEOUT };
+static const struct reply_meaning down = { FAULT_DEPENDENCY_DOWN, REASON_TIMEOUT, BUDGET_COUNT };
+static const struct reply_meaning transfer_rejected = { FAULT_PERMANENT, REASON_TRANSFER_REJECTED, BUDGET_COUNT };
 
-static const struct verdict ambiguous = { FAULT_AMBIGUOUS, REASON_TIMEOUT, BUDGET_TIMEOUT };
-static const struct verdict server = { FAULT_SERVER, REASON_SERVER_ERROR, BUDGET_SERVER };
-static const struct verdict down = { FAULT_DEPENDENCY_DOWN, REASON_TIMEOUT, BUDGET_COUNT };
-static const struct verdict rejected = { FAULT_PERMANENT, REASON_UPSTREAM_REJECTED, BUDGET_COUNT };
-
-/* A login burns nobody's budget: whatever it fails of, all wait. That it was refused is worth a name of its own. */
-static struct verdict verdict_of_login(int status)
+/* A status that is no success. */
+static struct reply_meaning meaning_of(const struct profile_step *step, int status)
 {
-	if (status == 429)
-		return (struct verdict){ FAULT_RATE_LIMITED, REASON_RATE_LIMITED, BUDGET_COUNT };
-	if (status >= 400 && status <= 499)
-		return (struct verdict){ FAULT_AUTH, REASON_AUTH_REJECTED, BUDGET_COUNT };
-	return down;
-}
-
-/* A complete reply that is not 2xx. */
-static struct verdict verdict_of_status(enum stage stage, int status)
-{
-	static const struct {
-		int status;
-		struct verdict verdict;
-	} table[] = {
-		{ 429, { FAULT_RATE_LIMITED, REASON_RATE_LIMITED, BUDGET_RATE_LIMITED } },
-		{ 409, { FAULT_LOCKED, REASON_LOCKED, BUDGET_LOCKED } },
-		{ 412, { FAULT_LOCKED, REASON_LOCKED, BUDGET_LOCKED } },
-		{ 423, { FAULT_LOCKED, REASON_LOCKED, BUDGET_LOCKED } },
-		{ 401, { FAULT_AUTH, REASON_AUTH_REJECTED, BUDGET_COUNT } },
-		{ 403, { FAULT_AUTH, REASON_AUTH_FORBIDDEN, BUDGET_COUNT } },
-		{ 408, { FAULT_AMBIGUOUS, REASON_TIMEOUT, BUDGET_TIMEOUT } },
-		{ 425, { FAULT_AMBIGUOUS, REASON_TIMEOUT, BUDGET_TIMEOUT } },
-	};
-	if (stage == STAGE_LOGIN)
-		return verdict_of_login(status);
-	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
-		if (table[i].status == status)
-			return table[i].verdict;
-	if (status >= 500 && status <= 599)
-		return server;
-	if ((status == 404 || status == 410) && stage != STAGE_TRIGGER)
-		return (struct verdict){ FAULT_PERMANENT, REASON_NOT_FOUND, BUDGET_COUNT };
-	return rejected;
-}
-
-/* 2xx with a body that cannot be read: a fetch can be asked again like after a 5xx, the others may have taken effect.
- */
-static struct verdict verdict_of_garbage(enum stage stage)
-{
-	if (stage == STAGE_LOGIN)
-		return down;
-	if (stage == STAGE_FETCH)
-		return (struct verdict){ FAULT_BAD_RESPONSE, REASON_BAD_RESPONSE, BUDGET_SERVER };
-	return ambiguous;
+	const struct reply_row *row = step->rows;
+	while (status < row->first || status > row->last)
+		row++;
+	return row->means;
 }
 
 /* No complete reply. An error status that did arrive still counts: only its body is missing. */
-static struct verdict verdict_of_trouble(const struct reply_facts *facts)
+static struct reply_meaning meaning_of_trouble(const struct reply_facts *facts)
 {
 	if (!facts->sent || (facts->stage == STAGE_LOGIN && facts->status < 300))
 		return down;
 	if (facts->status >= 300)
-		return verdict_of_status(facts->stage, facts->status);
+		return meaning_of(facts->step, facts->status);
 	if (facts->timed_out || facts->status < 200)
 		return ambiguous;
-	return verdict_of_garbage(facts->stage);
+	return facts->step->unreadable;
 }
 
-static void settle(struct reply *ret, struct verdict verdict)
+static void settle(struct reply *ret, struct reply_meaning meaning)
 {
-	ret->kind = verdict.kind;
-	ret->reason = verdict.reason;
-	ret->budget = verdict.budget;
+	ret->kind = meaning.kind;
+	ret->reason = meaning.reason;
+	ret->budget = meaning.budget;
 }
 
-static bool refused(struct span json_string)
+/* Does the JSON string say one of the words (NULL-terminated; NULL: there are none)? */
+static bool says_one_of(struct span json_string, const char *const *words)
 {
-	static const char *const words[] = { "failed", "error", "rejected" };
-	return session_says(json_string, words, ARRAY_SIZE(words));
-}
-
-static bool stream_refused(struct span json_string)
-{
-	static const char *const words[] = { "failed", "disconnected", "rejected" };
-	return session_says(json_string, words, ARRAY_SIZE(words));
+	size_t count = 0;
+	while (words && words[count])
+		count++;
+	return session_says(json_string, words, count);
 }
 
 static void settle_transfer_rejected(struct reply *ret, const char *what)
 {
-	settle(ret, (struct verdict){ FAULT_PERMANENT, REASON_TRANSFER_REJECTED, BUDGET_COUNT });
+	settle(ret, transfer_rejected);
 	snprintf(ret->code, sizeof(ret->code), "TRANSFER_REJECTED");
 	snprintf(ret->message, sizeof(ret->message), "the %s says that the transfer failed", what);
 }
@@ -105,24 +55,26 @@ static void settle_transfer_rejected(struct reply *ret, const char *what)
 /* A 2xx of any kind: read what the stage promises. */
 static void read_success(const struct reply_facts *facts, const struct session_reader *reader, struct reply *ret)
 {
+	const struct profile_step *step = facts->step;
 	const char *what = facts->stage == STAGE_LOGIN ? "it holds no usable access_token"
 						       : "the body is not a complete JSON object";
 	int r = 0;
 	if (facts->stage == STAGE_LOGIN)
 		r = login_reply_read(facts->body, &ret->login);
 	else if (facts->stage == STAGE_FETCH)
-		r = session_read(facts->body, reader, &ret->session, &what);
+		r = session_read(facts->body, &step->session, reader, &ret->session, &what);
 	else if (facts->body.n > 0 && facts->stage == STAGE_UPDATE)
-		r = update_reply_read(facts->body, &ret->update);
+		r = update_reply_read(facts->body, &step->update, &ret->update);
 	else if (facts->body.n > 0)
-		r = flow_reply_read(facts->body, &ret->flow);
+		r = flow_reply_read(facts->body, &step->flow, &ret->flow);
 	if (r < 0) {
-		settle(ret, verdict_of_garbage(facts->stage));
+		settle(ret, step->unreadable);
 		snprintf(ret->code, sizeof(ret->code), "BAD_BODY");
 		snprintf(ret->message, sizeof(ret->message), "the reply cannot be read: %s", what);
-	} else if (refused(ret->update.telephony_status)) {
+	} else if (says_one_of(ret->update.telephony_status, step->update.refused)) {
 		settle_transfer_rejected(ret, "update's reply");
-	} else if (refused(ret->flow.status) || stream_refused(ret->flow.media_stream_status)) {
+	} else if (says_one_of(ret->flow.status, step->flow.refused) ||
+		   says_one_of(ret->flow.media_stream_status, step->flow.stream_refused)) {
 		settle_transfer_rejected(ret, "flow's reply");
 	}
 }
@@ -198,14 +150,15 @@ void reply_read(const struct reply_facts *facts, const struct session_reader *re
 		.retry_after_ms = -1,
 		.elapsed = facts->elapsed,
 	};
-	const bool is_success = facts->status >= 200 && facts->status <= 299;
+	const bool is_success =
+		facts->status >= facts->step->success_first && facts->status <= facts->step->success_last;
 	if (facts->complete && is_success) {
 		read_success(facts, reader, ret);
 	} else if (facts->complete) {
-		settle(ret, verdict_of_status(facts->stage, facts->status));
+		settle(ret, meaning_of(facts->step, facts->status));
 		read_error(facts, ret);
 	} else {
-		settle(ret, verdict_of_trouble(facts));
+		settle(ret, meaning_of_trouble(facts));
 		read_trouble(facts, ret);
 	}
 	/* What it asked for holds although its body never came. */

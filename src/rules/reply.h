@@ -1,9 +1,9 @@
 /*
  * reply - what kind of answer was that?
  *
- * The one place that turns what came over the wire (or did not) into a class with its consequences: the table in
- * reply.c is the contract's "What a reply leads to", row by row; tests/unit/reply_table.h shows each reply to each
- * of the four calls with all that follows from it. What follows from a class is handoff.c's matter, what follows for
+ * The one place that turns what came over the wire (or did not) into a class with its consequences: the rows of
+ * profile.c are the contract's "What a reply leads to"; tests/unit/reply_table.h shows each reply to each of the four
+ * calls with all that follows from it. What follows from a class is handoff.c's matter, what follows for
  * the tenant (gate, breaker, token) the worker's. Pure.
  */
 #ifndef HANDOFF_REPLY_H
@@ -17,14 +17,16 @@
 #include "handoff/contract.h"
 #include "handoff/span.h"
 #include "rules/login.h"
+#include "rules/profile.h"
 #include "rules/session.h"
 
 /* What the wire said of one call. */
 struct reply_facts {
 	enum stage stage;
-	bool complete; /* a whole HTTP reply came */
-	bool sent;     /* bytes of the request left us; meaningful when not complete */
-	bool resent;   /* the transport sent it twice */
+	const struct profile_step *step; /* the call as its profile has it */
+	bool complete;                   /* a whole HTTP reply came */
+	bool sent;                       /* bytes of the request left us; meaningful when not complete */
+	bool resent;                     /* the transport sent it twice */
 	bool timed_out;
 	int status; /* 0: none came */
 	struct span body;

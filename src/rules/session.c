@@ -25,23 +25,27 @@ static struct span string_member(struct scan_value object, const char *key)
 	return scan_find(object, key, &value) && value.type == SCAN_STRING ? value.text : SPAN_NONE;
 }
 
-static enum session_status status_of(struct scan_value body)
+static struct span string_at(struct scan_value top, const char *pointer)
 {
-	static const char *const over[] = { "ended", "completed", "terminated", "closed" };
-	static const struct {
-		const char *word;
-		enum session_status status;
-	} table[] = {
-		{ "active", SESSION_ACTIVE },
-		{ "idle", SESSION_IDLE },
-		{ "processing", SESSION_PROCESSING },
-		{ "transferring", SESSION_TRANSFERRING },
-	};
-	const struct span status = string_member(body, "status");
-	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
-		if (session_says(status, &table[i].word, 1))
-			return table[i].status;
-	return session_says(status, over, ARRAY_SIZE(over)) ? SESSION_OVER : SESSION_UNKNOWN;
+	struct scan_value value;
+	return scan_point(top, pointer, &value) && value.type == SCAN_STRING ? value.text : SPAN_NONE;
+}
+
+static enum session_status status_of(struct scan_value body, const struct session_view *view)
+{
+	const struct span status = string_at(body, view->status);
+	for (const struct session_word *state = view->states; state->word; state++)
+		if (session_says(status, &state->word, 1))
+			return state->status;
+	return SESSION_UNKNOWN;
+}
+
+static bool is_voice(struct scan_value body, const struct session_view *view)
+{
+	size_t count = 0;
+	while (view->voice[count])
+		count++;
+	return session_says(string_at(body, view->channel), view->voice, count);
 }
 
 /* Cuts the part behind the last '#' off `text`; p == NULL when there is no '#'. A handoff id may hold one itself, so
@@ -124,26 +128,25 @@ static int object_read(struct span body, struct scan_value *ret, const char **re
 	return ret->type == SCAN_OBJECT ? 0 : -EINVAL;
 }
 
-int session_read(struct span body, const struct session_reader *reader, struct session *ret, const char **ret_what)
+int session_read(struct span body, const struct session_view *view, const struct session_reader *reader,
+		 struct session *ret, const char **ret_what)
 {
-	static const char *const voice = "voice";
 	struct scan_value top, value;
 	*ret = (struct session){ .status = SESSION_UNKNOWN };
 	if (object_read(body, &top, ret_what) < 0)
 		return -EINVAL;
 	*ret_what = "the session has `variables` twice";
-	if (scan_count(top, "variables") > 1)
+	if (scan_count(top, view->variables) > 1)
 		return -EINVAL;
 	*ret_what = "the session's `variables` are not an object";
-	if (scan_find(top, "variables", &value) && value.type != SCAN_NULL) {
+	if (scan_find(top, view->variables, &value) && value.type != SCAN_NULL) {
 		if (value.type != SCAN_OBJECT)
 			return -EINVAL;
 		ret->variables = value;
 	}
-	ret->is_voice = session_says(string_member(top, "channel"), &voice, 1);
-	ret->status = status_of(top);
-	if (scan_find(top, "telephony", &value) && value.type == SCAN_OBJECT)
-		ret->call_id = string_member(value, "callId");
+	ret->is_voice = is_voice(top, view);
+	ret->status = status_of(top, view);
+	ret->call_id = string_at(top, view->call_id);
 	ret->marker = marker_in(ret, reader);
 	return 0;
 }
@@ -156,34 +159,30 @@ void session_marker_write(struct buf *out, const char *handoff_id, const struct 
 	buf_add_format(out, "#%d", history->attempt);
 }
 
-int update_reply_read(struct span body, struct update_reply *ret)
+int update_reply_read(struct span body, const struct update_view *view, struct update_reply *ret)
 {
-	struct scan_value top, telephony;
+	struct scan_value top;
 	const char *what;
 	*ret = (struct update_reply){ 0 };
 	if (object_read(body, &top, &what) < 0)
 		return -EINVAL;
-	if (scan_find(top, "telephony", &telephony) && telephony.type == SCAN_OBJECT) {
-		ret->telephony_status = string_member(telephony, "status");
-		ret->transfer_id = string_member(telephony, "transferId");
-	}
+	ret->telephony_status = string_at(top, view->telephony_status);
+	ret->transfer_id = string_at(top, view->transfer_id);
 	return 0;
 }
 
-int flow_reply_read(struct span body, struct flow_reply *ret)
+int flow_reply_read(struct span body, const struct flow_view *view, struct flow_reply *ret)
 {
-	struct scan_value top, result, wait;
+	struct scan_value top, wait;
 	const char *what;
 	*ret = (struct flow_reply){ 0 };
 	if (object_read(body, &top, &what) < 0)
 		return -EINVAL;
-	ret->execution_id = string_member(top, "flowExecutionId");
-	ret->status = string_member(top, "status");
-	if (scan_find(top, "result", &result) && result.type == SCAN_OBJECT) {
-		ret->action = string_member(result, "action");
-		ret->media_stream_status = string_member(result, "mediaStreamStatus");
-		if (scan_find(result, "agentWaitTime", &wait) && wait.type == SCAN_NUMBER)
-			ret->agent_wait_time = wait.text;
-	}
+	ret->execution_id = string_at(top, view->execution_id);
+	ret->status = string_at(top, view->status);
+	ret->action = string_at(top, view->action);
+	ret->media_stream_status = string_at(top, view->media_stream_status);
+	if (scan_point(top, view->agent_wait_time, &wait) && wait.type == SCAN_NUMBER)
+		ret->agent_wait_time = wait.text;
 	return 0;
 }

@@ -40,6 +40,20 @@ struct session {
 	struct span call_id;         /* a JSON string with its quotes; p == NULL when absent */
 };
 
+/* Where in a fetch's reply its values stand, as JSON pointers. */
+struct session_word {
+	const char *word; /* NULL ends the list */
+	enum session_status status;
+};
+struct session_view {
+	const char *channel;
+	const char *const *voice; /* the channels that are voice; NULL-terminated */
+	const char *status;
+	const struct session_word *states;
+	const char *variables; /* the name of a member: it may stand there only once */
+	const char *call_id;
+};
+
 /* Who reads: the handoff whose marker would be ours. */
 struct session_reader {
 	const char *handoff_id;
@@ -50,8 +64,8 @@ struct session_reader {
 
 /* Reads the body of a fetch reply. 0; -EINVAL when it is not one complete JSON object, or has `variables` twice or of
  * another type than object or null: nothing could be merged faithfully. `what` says why (static text). */
-int session_read(struct span body, const struct session_reader *reader, struct session *ret,
-		 const char **ret_what) MUST_CHECK;
+int session_read(struct span body, const struct session_view *view, const struct session_reader *reader,
+		 struct session *ret, const char **ret_what) MUST_CHECK;
 
 /* "{handoffId}#{origin}#{attempt}" */
 void session_marker_write(struct buf *out, const char *handoff_id, const struct history *history);
@@ -69,9 +83,25 @@ struct flow_reply {
 	struct span agent_wait_time; /* only when it is a number */
 };
 
+/* Where they stand, as JSON pointers, and which words of theirs say that the transfer failed (NULL-terminated). */
+struct update_view {
+	const char *telephony_status;
+	const char *transfer_id;
+	const char *const *refused; /* of telephony_status */
+};
+struct flow_view {
+	const char *execution_id;
+	const char *status;
+	const char *action;
+	const char *media_stream_status;
+	const char *agent_wait_time;
+	const char *const *refused;        /* of status */
+	const char *const *stream_refused; /* of media_stream_status */
+};
+
 /* 0, or -EINVAL when the body is not one complete JSON object. */
-int update_reply_read(struct span body, struct update_reply *ret) MUST_CHECK;
-int flow_reply_read(struct span body, struct flow_reply *ret) MUST_CHECK;
+int update_reply_read(struct span body, const struct update_view *view, struct update_reply *ret) MUST_CHECK;
+int flow_reply_read(struct span body, const struct flow_view *view, struct flow_reply *ret) MUST_CHECK;
 
 /* Does this JSON string (with its quotes) say one of these words? */
 bool session_says(struct span json_string, const char *const *words, size_t count);

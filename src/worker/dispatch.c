@@ -128,18 +128,29 @@ static void count_call(struct worker *w, const struct job *job, const struct rep
 		metric_add(metrics_plain(w->metrics, METRIC_UNKNOWN_SESSION_STATUS), 1);
 }
 
+static const enum stage stages[] = {
+	[ORDER_FETCH] = STAGE_FETCH, [ORDER_UPDATE] = STAGE_UPDATE, [ORDER_TRIGGER] = STAGE_TRIGGER
+};
+
+static struct filling filling_of(const struct job *job)
+{
+	return (struct filling){
+		.settings = job->tenant->settings,
+		.request = &job->request,
+		.history = &job->handoff.history,
+	};
+}
+
 /* The update's body is made at once, while the fetched session is still at hand: a PUT never carries a stale copy. */
 static bool write_body(struct job *job, const struct handoff_order *order, const struct reply *reply, int *ret_error)
 {
-	const struct settings_tenant *settings = job->tenant->settings;
+	struct filling filling = filling_of(job);
 	*ret_error = 0;
 	if (order->fresh_token)
 		return true; /* the same call again, with the body it had */
 	if (order->kind == ORDER_UPDATE)
-		*ret_error = cognigy_write_update(settings, &job->request, &job->handoff.history,
-						  reply->session.variables, &job->body);
-	else if (order->kind == ORDER_TRIGGER)
-		*ret_error = cognigy_write_trigger(settings, &job->request, &job->body);
+		filling.variables = reply->session.variables;
+	*ret_error = cognigy_write_body(stages[order->kind], &filling, &job->body);
 	return *ret_error == 0;
 }
 
@@ -150,14 +161,13 @@ static bool start_call(struct job *job, enum stage stage)
 	struct worker *w = job->worker;
 	const struct cognigy_call call = {
 		.stage = stage,
-		.request = &job->request,
-		.history = &job->handoff.history,
+		.filling = filling_of(job),
 		.authorization = token_cache_header(job->tenant->token, w->now.mono, &job->token_serial),
 		.time_left = clock_mono_at(&w->now, job->handoff.history.deadline_ms) - w->now.mono,
 	};
 	if (w->unproven || !call.authorization || !tenant_may_call(job->tenant, w->now.mono))
 		return false;
-	job->call = cognigy_start(job->tenant->http, job->tenant->settings, &call, &job->body, on_reply, job);
+	job->call = cognigy_start(job->tenant->http, &call, &job->body, on_reply, job);
 	if (job->call)
 		tenant_called(job->tenant, w->now.mono);
 	job->calling = stage;
@@ -238,9 +248,6 @@ static void end_unsendable(struct job *job, int error)
 
 static void call_ordered(struct job *job, struct handoff_order order, const struct reply *reply)
 {
-	static const enum stage stages[] = {
-		[ORDER_FETCH] = STAGE_FETCH, [ORDER_UPDATE] = STAGE_UPDATE, [ORDER_TRIGGER] = STAGE_TRIGGER
-	};
 	int error;
 	if (!write_body(job, &order, reply, &error))
 		end_unsendable(job, error);
@@ -298,7 +305,7 @@ static void on_reply(void *arg, const struct http_reply *http)
 {
 	struct job *job = arg;
 	struct worker *w = job->worker;
-	const struct reply_facts facts = cognigy_facts(job->calling, http);
+	const struct reply_facts facts = cognigy_facts(job->tenant->settings, job->calling, http);
 	const struct session_reader reader = {
 		.handoff_id = job->request.handoff_id,
 		.history = &job->handoff.history,

@@ -10,7 +10,6 @@
 #include "rules/retry_after.h"
 #include "worker/cognigy.h"
 #include "json/scan.h"
-#include "json/write.h"
 
 #define HEADER_MAX       (LOGIN_TOKEN_MAX + 64)
 #define MISSING_MAX      128
@@ -124,7 +123,7 @@ static void on_reply(void *arg, const struct http_reply *http)
 	cache->call = NULL;
 	wipe(&cache->body);
 	cache->now = clock_read();
-	const struct reply_facts facts = cognigy_facts(STAGE_LOGIN, http);
+	const struct reply_facts facts = cognigy_facts(cache->settings, STAGE_LOGIN, http);
 	reply_read(&facts, NULL, cache->now.unix_ms, &reply);
 	if (reply.kind == FAULT_NONE && take_token(cache, &reply.login)) {
 		cache->failures = 0;
@@ -140,47 +139,35 @@ static void on_reply(void *arg, const struct http_reply *http)
 	fail(cache, reply.retry_after_ms);
 }
 
-/* {"client_id","client_secret","grant_type"}; false with the trouble noted when the secret cannot be read. */
-static bool write_body(struct token_cache *cache)
+/* False with the trouble noted when the secret cannot be read. */
+static bool write_body(struct token_cache *cache, struct filling *filling)
 {
 	struct buf secret, error;
 	buf_init(&secret, 4096);
 	buf_init(&error, sizeof(cache->trouble.message));
-	const bool ok = settings_secret(cache->settings, &secret, &error) == 0;
-	if (ok) {
-		buf_reset(&cache->body);
-		write_object_begin(&cache->body, NULL);
-		write_text(&cache->body, "client_id", cache->settings->client_id);
-		write_string(&cache->body, "client_secret", buf_span(&secret));
-		write_text(&cache->body, "grant_type", "client_credentials");
-		write_object_end(&cache->body);
-	} else {
+	bool ok = settings_secret(cache->settings, &secret, &error) == 0;
+	filling->secret = buf_span(&secret);
+	if (!ok)
 		fault_set(&cache->trouble, 0, FAULT_DEPENDENCY_DOWN, "login is not possible: %s", buf_text(&error));
-	}
+	else
+		ok = cognigy_write_body(STAGE_LOGIN, filling, &cache->body) == 0;
+	filling->secret = SPAN_NONE;
 	wipe(&secret);
 	buf_fini(&secret);
 	buf_fini(&error);
-	return ok && buf_ok(&cache->body);
+	return ok;
 }
 
 static void start_login(struct token_cache *cache)
 {
-	static const char *const headers[] = { "Content-Type: application/json" };
-	char url[2048];
-	if (!write_body(cache)) {
+	struct cognigy_call call = { .stage = STAGE_LOGIN,
+				     .filling = { .settings = cache->settings },
+				     .time_left = USEC_NEVER };
+	if (!write_body(cache, &call.filling)) {
 		fail(cache, -1);
 		return;
 	}
-	snprintf(url, sizeof(url), "%s%s", cache->settings->base_url, cache->settings->login_path);
-	const struct http_request request = {
-		.method = "POST",
-		.url = url,
-		.headers = headers,
-		.header_count = ARRAY_SIZE(headers),
-		.body = buf_span(&cache->body),
-		.timeout = cache->settings->login_timeout_ms * USEC_PER_MSEC,
-	};
-	cache->call = http_start(cache->http, &request, on_reply, cache);
+	cache->call = cognigy_start(cache->http, &call, &cache->body, on_reply, cache);
 	if (!cache->call) {
 		fault_set(&cache->trouble, 0, FAULT_OURS, "login could not be started: out of memory");
 		fail(cache, -1);

@@ -9,10 +9,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "rules/profile.h"
 #include "rules/session.h"
 
 #define QUEUE  "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
 #define ORIGIN "handoff.requests/3/1041"
+
+#define SESSION_VIEW (&profile_step(PROFILE_SEED_V1, STAGE_FETCH)->session)
+#define UPDATE_VIEW  (&profile_step(PROFILE_SEED_V1, STAGE_UPDATE)->update)
+#define FLOW_VIEW    (&profile_step(PROFILE_SEED_V1, STAGE_TRIGGER)->flow)
 
 /* The handoff `h-1`, in its second attempt. */
 static struct history second_attempt(void)
@@ -32,7 +37,7 @@ static struct session read_body(const char *body, const struct session_reader *r
 {
 	struct session session;
 	const char *what;
-	if (session_read(span_of(body), reader, &session, &what) < 0)
+	if (session_read(span_of(body), SESSION_VIEW, reader, &session, &what) < 0)
 		fail_msg("%s: %s", body, what);
 	return session;
 }
@@ -181,7 +186,8 @@ static void test_what_cannot_be_merged_is_refused(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
 		struct session session;
 		const char *what = NULL;
-		if (session_read(span_of(refused[i]), &reader, &session, &what) != -EINVAL || !what || !what[0])
+		if (session_read(span_of(refused[i]), SESSION_VIEW, &reader, &session, &what) != -EINVAL || !what ||
+		    !what[0])
 			fail_msg("%s", refused[i]);
 	}
 	assert_null(read_body("{\"variables\":null}", &reader).variables.text.p);
@@ -198,23 +204,24 @@ static void test_update_and_flow_replies(void **state)
 	(void)state;
 	assert_int_equal(
 		update_reply_read(SPAN("{\"status\":\"s\",\"telephony\":{\"status\":\"ok\",\"transferId\":\"x-1\"}}"),
-				  &update),
+				  UPDATE_VIEW, &update),
 		0);
 	assert_true(span_is(update.telephony_status, "\"ok\"") && span_is(update.transfer_id, "\"x-1\""));
-	assert_int_equal(update_reply_read(SPAN("{\"telephony\":{\"status\":1,\"transferId\":null}}"), &update), 0);
+	assert_int_equal(
+		update_reply_read(SPAN("{\"telephony\":{\"status\":1,\"transferId\":null}}"), UPDATE_VIEW, &update), 0);
 	assert_true(!update.telephony_status.p && !update.transfer_id.p);
-	assert_int_equal(update_reply_read(SPAN("[]"), &update), -EINVAL);
+	assert_int_equal(update_reply_read(SPAN("[]"), UPDATE_VIEW, &update), -EINVAL);
 	assert_int_equal(
 		flow_reply_read(SPAN("{\"flowExecutionId\":\"e\",\"status\":\"completed\",\"result\":{\"action\":\"a\","
 				     "\"mediaStreamStatus\":\"bridged\",\"agentWaitTime\":2.40}}"),
-				&flow),
+				FLOW_VIEW, &flow),
 		0);
 	assert_true(span_is(flow.execution_id, "\"e\"") && span_is(flow.status, "\"completed\""));
 	assert_true(span_is(flow.action, "\"a\"") && span_is(flow.media_stream_status, "\"bridged\""));
 	assert_true(span_is(flow.agent_wait_time, "2.40")); /* as it came */
-	assert_int_equal(flow_reply_read(SPAN("{\"result\":{\"agentWaitTime\":\"2\"}}"), &flow), 0);
+	assert_int_equal(flow_reply_read(SPAN("{\"result\":{\"agentWaitTime\":\"2\"}}"), FLOW_VIEW, &flow), 0);
 	assert_null(flow.agent_wait_time.p);
-	assert_int_equal(flow_reply_read(SPAN("{\"status\":"), &flow), -EINVAL);
+	assert_int_equal(flow_reply_read(SPAN("{\"status\":"), FLOW_VIEW, &flow), -EINVAL);
 }
 
 static void test_says(void **state)

@@ -1,0 +1,122 @@
+#include "rules/profile.h"
+
+#define RATE_LIMITED                                                                                                   \
+	{                                                                                                              \
+		FAULT_RATE_LIMITED, REASON_RATE_LIMITED, BUDGET_RATE_LIMITED                                           \
+	}
+#define LOCKED                                                                                                         \
+	{                                                                                                              \
+		FAULT_LOCKED, REASON_LOCKED, BUDGET_LOCKED                                                             \
+	}
+#define UNAUTHORIZED                                                                                                   \
+	{                                                                                                              \
+		FAULT_AUTH, REASON_AUTH_REJECTED, BUDGET_COUNT                                                         \
+	}
+#define FORBIDDEN                                                                                                      \
+	{                                                                                                              \
+		FAULT_AUTH, REASON_AUTH_FORBIDDEN, BUDGET_COUNT                                                        \
+	}
+#define AMBIGUOUS                                                                                                      \
+	{                                                                                                              \
+		FAULT_AMBIGUOUS, REASON_TIMEOUT, BUDGET_TIMEOUT                                                        \
+	}
+#define SERVER                                                                                                         \
+	{                                                                                                              \
+		FAULT_SERVER, REASON_SERVER_ERROR, BUDGET_SERVER                                                       \
+	}
+#define NOT_FOUND                                                                                                      \
+	{                                                                                                              \
+		FAULT_PERMANENT, REASON_NOT_FOUND, BUDGET_COUNT                                                        \
+	}
+#define REJECTED                                                                                                       \
+	{                                                                                                              \
+		FAULT_PERMANENT, REASON_UPSTREAM_REJECTED, BUDGET_COUNT                                                \
+	}
+#define BAD_RESPONSE                                                                                                   \
+	{                                                                                                              \
+		FAULT_BAD_RESPONSE, REASON_BAD_RESPONSE, BUDGET_SERVER                                                 \
+	}
+#define DOWN                                                                                                           \
+	{                                                                                                              \
+		FAULT_DEPENDENCY_DOWN, REASON_TIMEOUT, BUDGET_COUNT                                                    \
+	}
+
+/* A login burns nobody's budget: whatever it fails of, all wait. That it was refused is worth a name of its own. */
+static const struct reply_row login_rows[] = {
+	{ 429, 429, { FAULT_RATE_LIMITED, REASON_RATE_LIMITED, BUDGET_COUNT } },
+	{ 400, 499, UNAUTHORIZED },
+	{ 0, 999, DOWN },
+};
+
+#define RETRYABLE_ROWS                                                                                                 \
+	{ 429, 429, RATE_LIMITED }, { 409, 409, LOCKED }, { 412, 412, LOCKED }, { 423, 423, LOCKED },                  \
+		{ 401, 401, UNAUTHORIZED }, { 403, 403, FORBIDDEN }, { 408, 408, AMBIGUOUS }, { 425, 425, AMBIGUOUS }, \
+	{                                                                                                              \
+		500, 599, SERVER                                                                                       \
+	}
+
+static const struct reply_row session_rows[] = {
+	RETRYABLE_ROWS,
+	{ 404, 404, NOT_FOUND },
+	{ 410, 410, NOT_FOUND },
+	{ 0, 999, REJECTED },
+};
+static const struct reply_row trigger_rows[] = {
+	RETRYABLE_ROWS,
+	{ 0, 999, REJECTED },
+};
+
+static const char *const JSON[] = { "Content-Type: application/json", NULL };
+static const char *const JSON_KEYED[] = { "Content-Type: application/json", "Idempotency-Key: {idempotencyKey}", NULL };
+
+#define SUCCESS_2XX .success_first = 200, .success_last = 299
+
+/* ---- seed-v1 ---- */
+
+static const char *const VOICE[] = { "voice", NULL };
+static const char *const REFUSED[] = { "failed", "error", "rejected", NULL };
+static const char *const STREAM_REFUSED[] = { "failed", "disconnected", "rejected", NULL };
+static const struct session_word SEED_STATES[] = {
+	{ "active", SESSION_ACTIVE },
+	{ "idle", SESSION_IDLE },
+	{ "processing", SESSION_PROCESSING },
+	{ "transferring", SESSION_TRANSFERRING },
+	{ "ended", SESSION_OVER },
+	{ "completed", SESSION_OVER },
+	{ "terminated", SESSION_OVER },
+	{ "closed", SESSION_OVER },
+	{ NULL, SESSION_UNKNOWN },
+};
+
+/* clang-format off */
+const struct profile profiles[PROFILE_KINDS] = {
+	[PROFILE_SEED_V1] = { .name = "seed-v1", .steps = {
+		[STAGE_LOGIN] = {
+			.method = "POST", .headers = JSON, SUCCESS_2XX, .rows = login_rows, .unreadable = DOWN,
+			.body = "{\"client_id\":{clientId},\"client_secret\":{clientSecret},"
+				"\"grant_type\":\"client_credentials\"}",
+		},
+		[STAGE_FETCH] = {
+			.method = "GET", .headers = JSON, SUCCESS_2XX, .rows = session_rows, .unreadable = BAD_RESPONSE,
+			.session = { .channel = "/channel", .voice = VOICE, .status = "/status", .states = SEED_STATES,
+				     .variables = "variables", .call_id = "/telephony/callId" },
+		},
+		[STAGE_UPDATE] = {
+			.method = "PUT", .headers = JSON, SUCCESS_2XX, .rows = session_rows, .unreadable = AMBIGUOUS,
+			.body = "{\"variables\":{variables},\"telephony\":{\"action\":\"transfer\","
+				"\"preserveMediaStream\":{preserveMediaStream}}}",
+			.update = { .telephony_status = "/telephony/status", .transfer_id = "/telephony/transferId",
+				    .refused = REFUSED },
+		},
+		[STAGE_TRIGGER] = {
+			.method = "POST", .headers = JSON_KEYED, SUCCESS_2XX, .rows = trigger_rows,
+			.unreadable = AMBIGUOUS,
+			.body = "{\"sessionId\":{sessionId},\"intent\":{intent},\"text\":{text},\"channel\":\"voice\"}",
+			.flow = { .execution_id = "/flowExecutionId", .status = "/status", .action = "/result/action",
+				  .media_stream_status = "/result/mediaStreamStatus",
+				  .agent_wait_time = "/result/agentWaitTime",
+				  .refused = REFUSED, .stream_refused = STREAM_REFUSED },
+		},
+	} },
+};
+/* clang-format on */
