@@ -379,10 +379,11 @@ static void sum_up_complaints(struct worker *w)
 
 /* ---- the loop ---- */
 
-/* A process that stood still (SIGSTOP, a paused machine) may have been expelled from the group without knowing it. */
+/* A process that stood still (SIGSTOP, a paused machine) may have been expelled from the group without knowing it. Also
+ * one without partitions: an assignment that was on its way may be told only now, long after it was void. */
 static void notice_gap(struct worker *w, usec_t before)
 {
-	if (w->now.mono - before < w->session_timeout / 2 || w->partition_count == 0)
+	if (w->now.mono - before < w->session_timeout / 2)
 		return;
 	log_write(LOG_WARN, LOG_NOBODY,
 		  "the process stood still for %lld ms; nothing is started until a commit succeeds",

@@ -259,6 +259,27 @@ static void test_no_call_after_a_pause_before_a_commit(void **state)
 	(void)open_call(STAGE_TRIGGER);
 }
 
+/* It stood still between the assignment and the word of it. */
+static void test_a_pause_before_an_assignment(void **state)
+{
+	(void)state;
+	world.serves = true;
+	say_topics_fit();
+	turn(0);
+	turn(0);
+	world.serves = world.commits = false;
+	turn(20 * USEC_PER_SEC);
+	assign();
+	request("h", "s-1", 600000);
+	turn(0);
+	turn(USEC_PER_MSEC);
+	assert_int_equal(world.in_flight, 0);
+	verdict(KAFKA_COMMITTED);
+	turn(USEC_PER_MSEC);
+	turn(USEC_PER_MSEC);
+	assert_int_equal(open_call(STAGE_FETCH)->stage, STAGE_FETCH);
+}
+
 static void test_a_pause_within_a_turn(void **state)
 {
 	(void)state;
@@ -418,6 +439,7 @@ int main(void)
 		TEST(test_fate_is_asked_by_name),
 		TEST(test_no_call_after_a_pause_before_a_commit),
 		TEST(test_a_pause_within_a_turn),
+		TEST(test_a_pause_before_an_assignment),
 		TEST(test_the_session_timeout_decides_what_a_pause_is),
 		TEST(test_stop_before_anything_is_known),
 		TEST(test_stop_while_no_broker_answers),
