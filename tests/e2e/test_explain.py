@@ -73,7 +73,7 @@ def test_a_story_with_an_end(pool, tool):
     w.stop_clean()
 
 
-@pytest.mark.sandbox(script="lock s for=60s\non trigger session=limited reply 429 times=1 retry-after=20s\n")
+@pytest.mark.sandbox(script="lock s for=300s\non trigger session=limited reply 429 times=1 retry-after=200s\n")
 def test_what_it_waits_for(pool, tool):
     w = pool.start("a", retry={"locked_delay_ms": 15000})
     here = f"127.0.0.1:{w.admin_port}"
