@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define FIRST_CAPACITY 256 /* most texts fit in it, and growing from less is copying */
+
 void buf_init(struct buf *b, size_t limit)
 {
 	*b = (struct buf){ .limit = limit };
@@ -41,7 +43,7 @@ static bool reserve(struct buf *b, size_t n)
 	const size_t need = b->len + n + 1;
 	if (need <= b->cap)
 		return true;
-	size_t cap = b->cap ? b->cap : 64;
+	size_t cap = b->cap ? b->cap : FIRST_CAPACITY;
 	while (cap < need)
 		cap *= 2;
 	char *data = realloc(b->data, cap);
@@ -76,21 +78,41 @@ void buf_add_text(struct buf *b, const char *text)
 
 void buf_add_char(struct buf *b, char c)
 {
-	buf_add(b, &c, 1);
+	if (!reserve(b, 1))
+		return;
+	b->data[b->len++] = c;
+	b->data[b->len] = '\0';
 }
 
+void buf_add_int(struct buf *b, int64_t value)
+{
+	char digits[20], *first = digits + sizeof(digits);
+	uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+	do
+		*--first = (char)('0' + rest % 10);
+	while ((rest /= 10) > 0);
+	if (value < 0)
+		*--first = '-';
+	buf_add(b, first, (size_t)(digits + sizeof(digits) - first));
+}
+
+/* Written where there is room at once; only a text that does not fit is written twice. */
 void buf_add_format(struct buf *b, const char *format, ...)
 {
 	va_list args, again;
 	va_start(args, format);
 	va_copy(again, args);
-	const int n = vsnprintf(NULL, 0, format, args);
+	const size_t room = !b->failed && b->data ? b->cap - b->len : 0;
+	const int n = vsnprintf(room > 0 ? b->data + b->len : NULL, room, format, args);
 	if (n < 0)
 		b->failed = true;
 	else if (reserve(b, (size_t)n)) {
-		vsnprintf(b->data + b->len, (size_t)n + 1, format, again);
+		if ((size_t)n >= room)
+			vsnprintf(b->data + b->len, (size_t)n + 1, format, again);
 		b->len += (size_t)n;
 	}
+	if (b->data && b->cap > b->len)
+		b->data[b->len] = '\0';
 	va_end(again);
 	va_end(args);
 }

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "handoff/macros.h"
 #include "handoff/span.h"
@@ -35,6 +36,7 @@ void buf_add(struct buf *b, const void *bytes, size_t n);
 void buf_add_span(struct buf *b, struct span s);
 void buf_add_text(struct buf *b, const char *text);
 void buf_add_char(struct buf *b, char c);
+void buf_add_int(struct buf *b, int64_t value);
 void buf_add_format(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Takes back what was appended beyond `len`, which is at most the present length. */
 void buf_cut(struct buf *b, size_t len);

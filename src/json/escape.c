@@ -1,5 +1,6 @@
 #include "json/escape.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -52,6 +53,34 @@ static int read_unicode(struct span s, struct escape *ret)
 	}
 	ret->n = put_utf8(ret->utf8, code);
 	return 0;
+}
+
+/* A set top bit in every byte that is a quote, a backslash, a control character or no ASCII, eight bytes at a time.
+ * A subtraction's borrow may accuse the neighbour above such a byte; the lowest one named is always right. */
+static uint64_t special_bytes(uint64_t bytes)
+{
+	const uint64_t ones = 0x0101010101010101u;
+	const uint64_t quote = bytes ^ (ones * '"');
+	const uint64_t backslash = bytes ^ (ones * '\\');
+	return ((quote - ones) | (backslash - ones) | (bytes - ones * 0x20) | bytes) & (ones << 7);
+}
+
+size_t escape_free_run(struct span s)
+{
+	size_t n = 0;
+	uint64_t bytes;
+	for (; s.n - n >= sizeof(bytes); n += sizeof(bytes)) {
+		memcpy(&bytes, s.p + n, sizeof(bytes));
+		const uint64_t special = special_bytes(le64toh(bytes));
+		if (special != 0)
+			return n + (size_t)__builtin_ctzll(special) / 8;
+	}
+	for (; n < s.n; n++) {
+		const unsigned char byte = (unsigned char)s.p[n];
+		if (byte < 0x20 || byte >= 0x80 || byte == '"' || byte == '\\')
+			break;
+	}
+	return n;
 }
 
 int escape_read(struct span s, struct escape *ret)

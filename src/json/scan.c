@@ -1,6 +1,5 @@
 #include "json/scan.h"
 
-#include <endian.h>
 #include <errno.h>
 
 #include "base/text.h"
@@ -46,41 +45,12 @@ static bool at_digit(const struct checker *c)
 	return c->p < c->end && *c->p >= '0' && *c->p <= '9';
 }
 
-/* A set top bit in every byte that is a quote, a backslash, a control character or no ASCII, eight bytes at a time.
- * A subtraction's borrow may accuse the neighbour above such a byte; the lowest one named is always right. */
-static uint64_t special_bytes(uint64_t bytes)
-{
-	const uint64_t ones = 0x0101010101010101u;
-	const uint64_t quote = bytes ^ (ones * '"');
-	const uint64_t backslash = bytes ^ (ones * '\\');
-	return ((quote - ones) | (backslash - ones) | (bytes - ones * 0x20) | bytes) & (ones << 7);
-}
-
-static void skip_plain(struct checker *c)
-{
-	uint64_t bytes;
-	while (c->end - c->p >= (ptrdiff_t)sizeof(bytes)) {
-		memcpy(&bytes, c->p, sizeof(bytes));
-		const uint64_t special = special_bytes(le64toh(bytes));
-		if (special != 0) {
-			c->p += __builtin_ctzll(special) / 8;
-			return;
-		}
-		c->p += sizeof(bytes);
-	}
-	for (; c->p < c->end; c->p++) {
-		const unsigned char byte = (unsigned char)*c->p;
-		if (byte < 0x20 || byte >= 0x80 || byte == '"' || byte == '\\')
-			break;
-	}
-}
-
 /* `p` is on the opening quote. */
 static bool check_string(struct checker *c)
 {
 	struct escape escape;
 	for (c->p++;;) {
-		skip_plain(c);
+		c->p += escape_free_run((struct span){ c->p, (size_t)(c->end - c->p) });
 		const struct span rest = { c->p, (size_t)(c->end - c->p) };
 		if (rest.n == 0)
 			return wrong(c, "a string does not end");

@@ -63,6 +63,19 @@ bool scan_point(struct scan_value top, const char *pointer, struct scan_value *r
 /* How many members are called `key` (escaped spellings count). */
 size_t scan_count(struct scan_value object, const char *key);
 
+/* The same of an object whose members were walked once, for whoever asks for several of them: each question by itself
+ * walks over everything. */
+#define SCAN_INDEX_MEMBERS 24 /* of an object with more, each question does walk */
+struct scan_index {
+	struct scan_value object;
+	size_t count;
+	struct scan_member members[SCAN_INDEX_MEMBERS];
+};
+void scan_index_fill(struct scan_index *ret, struct scan_value object);
+bool scan_index_find(const struct scan_index *index, const char *key, struct scan_value *ret);
+bool scan_index_point(const struct scan_index *index, const char *pointer, struct scan_value *ret);
+size_t scan_index_count(const struct scan_index *index, const char *key);
+
 bool scan_key_is(const struct scan_member *member, struct span key);
 /* Appends the string's content with every escape decoded to UTF-8. `string` is a SCAN_STRING with its quotes.
  * \u0000 is appended as a NUL byte: callers that need text look for it. */

@@ -207,6 +207,57 @@ bool scan_point(struct scan_value top, const char *pointer, struct scan_value *r
 	return true;
 }
 
+void scan_index_fill(struct scan_index *ret, struct scan_value object)
+{
+	struct scan_walk walk = scan_members(object);
+	struct scan_member beyond;
+	ret->object = object;
+	ret->count = 0;
+	while (ret->count < SCAN_INDEX_MEMBERS && scan_next(&walk, &ret->members[ret->count]))
+		ret->count++;
+	if (ret->count == SCAN_INDEX_MEMBERS && scan_next(&walk, &beyond))
+		ret->count++;
+}
+
+static bool index_find(const struct scan_index *index, struct span wanted, struct scan_value *ret)
+{
+	if (index->count > SCAN_INDEX_MEMBERS)
+		return find(index->object, wanted, ret);
+	for (size_t i = index->count; i > 0; i--)
+		if (scan_key_is(&index->members[i - 1], wanted)) {
+			*ret = index->members[i - 1].value;
+			return true;
+		}
+	return false;
+}
+
+bool scan_index_find(const struct scan_index *index, const char *key, struct scan_value *ret)
+{
+	return index_find(index, span_of(key), ret);
+}
+
+bool scan_index_point(const struct scan_index *index, const char *pointer, struct scan_value *ret)
+{
+	if (*pointer != '/')
+		return scan_point(index->object, pointer, ret);
+	const char *key = pointer + 1;
+	pointer = strchrnul(key, '/');
+	struct scan_value value;
+	return index_find(index, (struct span){ key, (size_t)(pointer - key) }, &value) &&
+	       scan_point(value, pointer, ret);
+}
+
+size_t scan_index_count(const struct scan_index *index, const char *key)
+{
+	const struct span wanted = span_of(key);
+	if (index->count > SCAN_INDEX_MEMBERS)
+		return scan_count(index->object, key);
+	size_t count = 0;
+	for (size_t i = 0; i < index->count; i++)
+		count += scan_key_is(&index->members[i], wanted) ? 1 : 0;
+	return count;
+}
+
 size_t scan_count(struct scan_value object, const char *key)
 {
 	const struct span wanted = span_of(key);

@@ -1,29 +1,27 @@
 #include "json/write.h"
 
 #include <float.h>
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "json/escape.h"
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
 /* Bytes that stand for themselves in a string, at the start of `s`. */
 static size_t plain_run(struct span s)
 {
-	size_t n = 0;
-	while (n < s.n) {
-		const unsigned char byte = (unsigned char)s.p[n];
-		if (byte < 0x20 || byte == '"' || byte == '\\')
-			break;
-		const size_t step = byte < 0x80 ? 1 : text_utf8_next((struct span){ s.p + n, s.n - n });
+	for (size_t n = 0;;) {
+		n += escape_free_run((struct span){ s.p + n, s.n - n });
+		if (n == s.n || (unsigned char)s.p[n] < 0x80)
+			return n;
+		const size_t step = text_utf8_next((struct span){ s.p + n, s.n - n });
 		if (step == 0)
-			break;
+			return n;
 		n += step;
 	}
-	return n;
 }
 
 /* A byte that does not stand for itself. */
@@ -108,7 +106,7 @@ void write_text(struct buf *out, const char *key, const char *value)
 void write_int(struct buf *out, const char *key, int64_t value)
 {
 	begin_value(out, key);
-	buf_add_format(out, "%" PRId64, value);
+	buf_add_int(out, value);
 }
 
 /* printf() writes the decimal point of the locale, JSON has one of its own. */

@@ -79,8 +79,8 @@ int envelope_attribute(const struct envelope *envelope, const char *name, struct
 {
 	*ret = SPAN_NONE;
 	if (!envelope->structured) {
-		char header[64];
-		snprintf(header, sizeof(header), "ce_%s", name);
+		char header[64] = "ce_";
+		strncat(header, name, sizeof(header) - sizeof("ce_"));
 		*ret = record_header(envelope->record, header);
 		return 0;
 	}

@@ -1,6 +1,5 @@
 #include "rules/header_list.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 struct header_list_item {
@@ -50,7 +49,7 @@ void header_list_add_text(struct header_list *list, const char *name, const char
 void header_list_add_int(struct header_list *list, const char *name, int64_t value)
 {
 	begin(list, name, true);
-	buf_add_format(&list->values, "%" PRId64, value);
+	buf_add_int(&list->values, value);
 }
 
 struct buf *header_list_open(struct header_list *list, const char *name)

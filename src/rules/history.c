@@ -40,7 +40,11 @@ void history_keep_id(char ret[HISTORY_ID_MAX + 1], struct span id)
 
 void origin_write(struct buf *out, const struct origin *origin)
 {
-	buf_add_format(out, "%s/%" PRId32 "/%" PRId64, origin->topic, origin->partition, origin->offset);
+	buf_add_text(out, origin->topic);
+	buf_add_char(out, '/');
+	buf_add_int(out, origin->partition);
+	buf_add_char(out, '/');
+	buf_add_int(out, origin->offset);
 }
 
 /* Kafka's own rule for topic names; it leaves no room for a slash. */

@@ -52,14 +52,14 @@ static struct metric_series *series_new(const struct metric_entry *entry, const 
 
 static void add_escaped(struct buf *out, const char *text, const char *special)
 {
-	for (; *text; text++) {
-		if (*text == '\n') {
-			buf_add_text(out, "\\n");
-			continue;
-		}
-		if (strchr(special, *text))
-			buf_add_char(out, '\\');
-		buf_add_char(out, *text);
+	for (size_t plain; *text; text += plain) {
+		plain = strcspn(text, special);
+		buf_add(out, text, plain);
+		if (!text[plain])
+			return;
+		buf_add_char(out, '\\');
+		buf_add_char(out, text[plain] == '\n' ? 'n' : text[plain]);
+		plain++;
 	}
 }
 
@@ -80,8 +80,11 @@ static bool add_labels(struct buf *out, const struct metric_entry *entry, const 
 		const size_t length = strnlen(value, LABEL_VALUE_MAX + 1);
 		if (length > LABEL_VALUE_MAX || !text_is_utf8((struct span){ value, length }))
 			return false;
-		buf_add_format(out, "%s%s=\"", i > 0 ? "," : "", entry->labels[i]);
-		add_escaped(out, value, "\\\"");
+		if (i > 0)
+			buf_add_char(out, ',');
+		buf_add_text(out, entry->labels[i]);
+		buf_add_text(out, "=\"");
+		add_escaped(out, value, "\\\"\n");
 		buf_add_char(out, '"');
 	}
 	return buf_ok(out);
@@ -153,8 +156,9 @@ struct metric_series *metrics_series(struct metrics *metrics, enum metric metric
 {
 	struct family *family = &metrics->families[metric];
 	struct metric_series *series = family->rest;
+	char text[LABELS_TEXT_MAX];
 	struct buf labels;
-	buf_init(&labels, LABELS_TEXT_MAX);
+	buf_init_on(&labels, text, sizeof(text));
 	if (add_labels(&labels, family->entry, label_values) && strcmp(buf_text(&labels), family->rest->labels) != 0)
 		series = find_or_add(family, buf_text(&labels));
 	buf_fini(&labels);
@@ -289,7 +293,7 @@ static void add_head(struct buf *out, const struct metric_entry *entry)
 		[METRIC_HISTOGRAM] = "histogram",
 	};
 	buf_add_format(out, "# HELP %s ", entry->name);
-	add_escaped(out, entry->help, "\\");
+	add_escaped(out, entry->help, "\\\n");
 	buf_add_format(out, "\n# TYPE %s %s\n", entry->name, kinds[entry->kind]);
 }
 

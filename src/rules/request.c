@@ -1,7 +1,6 @@
 #include "rules/request.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/text.h"
@@ -17,6 +16,7 @@
 /* One reading: goes on after a mistake, so that the outcome can name what was readable, and keeps the first one. */
 struct reading {
 	struct envelope envelope;
+	struct scan_index fields; /* of the envelope's body */
 	struct history *history;
 	struct fault *fault;
 	struct buf scratch;
@@ -81,7 +81,7 @@ static const struct text_rule deadline_rule = { "deadline", TEXT_MAX, plain_text
 /* A field of the request; false when it is absent or null, which is the same. */
 static bool find(const struct reading *in, const char *field, struct scan_value *ret)
 {
-	return scan_find(in->envelope.body, field, ret) && ret->type != SCAN_NULL;
+	return scan_index_find(&in->fields, field, ret) && ret->type != SCAN_NULL;
 }
 
 static bool text_fits(const struct text_rule *rule, struct span text)
@@ -281,6 +281,7 @@ static void read_batch_id(struct reading *in, struct request *ret)
 
 static void read_fields(struct reading *in, struct request *ret)
 {
+	scan_index_fill(&in->fields, in->envelope.body);
 	read_type(in, ret);
 	ret->session_id = take_required(in, &session_id_rule);
 	ret->queue_id = ret->is_cancel ? take_text(in, &queue_id_rule) : take_required(in, &queue_id_rule);
@@ -298,7 +299,8 @@ static char *positional_id(struct reading *in)
 	buf_reset(&in->scratch);
 	origin_write(&in->scratch, &h->origin);
 	/* The record's own timestamp, believed or not: a redelivery must find the same id. */
-	buf_add_format(&in->scratch, "@%" PRId64, in->envelope.record->timestamp_ms);
+	buf_add_char(&in->scratch, '@');
+	buf_add_int(&in->scratch, in->envelope.record->timestamp_ms);
 	if (buf_ok(&in->scratch))
 		return copy(in, buf_span(&in->scratch));
 	fail_memory(in);

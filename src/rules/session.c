@@ -25,13 +25,13 @@ static struct span string_member(struct scan_value object, const char *key)
 	return scan_find(object, key, &value) && value.type == SCAN_STRING ? value.text : SPAN_NONE;
 }
 
-static struct span string_at(struct scan_value top, const char *pointer)
+static struct span string_at(const struct scan_index *top, const char *pointer)
 {
 	struct scan_value value;
-	return scan_point(top, pointer, &value) && value.type == SCAN_STRING ? value.text : SPAN_NONE;
+	return scan_index_point(top, pointer, &value) && value.type == SCAN_STRING ? value.text : SPAN_NONE;
 }
 
-static enum session_status status_of(struct scan_value body, const struct session_view *view)
+static enum session_status status_of(const struct scan_index *body, const struct session_view *view)
 {
 	const struct span status = string_at(body, view->status);
 	for (const struct session_word *state = view->states; state->word; state++)
@@ -40,7 +40,7 @@ static enum session_status status_of(struct scan_value body, const struct sessio
 	return SESSION_UNKNOWN;
 }
 
-static bool is_voice(struct scan_value body, const struct session_view *view)
+static bool is_voice(const struct scan_index *body, const struct session_view *view)
 {
 	size_t count = 0;
 	while (view->voice[count])
@@ -114,39 +114,44 @@ static enum session_marker marker_in(const struct session *session, const struct
 }
 
 /* One complete JSON object, or -EINVAL. */
-static int object_read(struct span body, struct scan_value *ret, const char **ret_what)
+static int object_read(struct span body, struct scan_index *ret, const char **ret_what)
 {
+	struct scan_value top;
 	struct scan_error error;
 	*ret_what = "the body is empty";
 	if (body.n == 0)
 		return -EINVAL;
-	if (scan_check(body, ret, &error) < 0) {
+	if (scan_check(body, &top, &error) < 0) {
 		*ret_what = error.what;
 		return -EINVAL;
 	}
 	*ret_what = "the body is not a JSON object";
-	return ret->type == SCAN_OBJECT ? 0 : -EINVAL;
+	if (top.type != SCAN_OBJECT)
+		return -EINVAL;
+	scan_index_fill(ret, top);
+	return 0;
 }
 
 int session_read(struct span body, const struct session_view *view, const struct session_reader *reader,
 		 struct session *ret, const char **ret_what)
 {
-	struct scan_value top, value;
+	struct scan_index top;
+	struct scan_value value;
 	*ret = (struct session){ .status = SESSION_UNKNOWN };
 	if (object_read(body, &top, ret_what) < 0)
 		return -EINVAL;
 	*ret_what = "the session has `variables` twice";
-	if (scan_count(top, view->variables) > 1)
+	if (scan_index_count(&top, view->variables) > 1)
 		return -EINVAL;
 	*ret_what = "the session's `variables` are not an object";
-	if (scan_find(top, view->variables, &value) && value.type != SCAN_NULL) {
+	if (scan_index_find(&top, view->variables, &value) && value.type != SCAN_NULL) {
 		if (value.type != SCAN_OBJECT)
 			return -EINVAL;
 		ret->variables = value;
 	}
-	ret->is_voice = is_voice(top, view);
-	ret->status = status_of(top, view);
-	ret->call_id = string_at(top, view->call_id);
+	ret->is_voice = is_voice(&top, view);
+	ret->status = status_of(&top, view);
+	ret->call_id = string_at(&top, view->call_id);
 	ret->marker = marker_in(ret, reader);
 	return 0;
 }
@@ -156,33 +161,35 @@ void session_marker_write(struct buf *out, const char *handoff_id, const struct 
 	buf_add_text(out, handoff_id);
 	buf_add_char(out, '#');
 	origin_write(out, &history->origin);
-	buf_add_format(out, "#%d", history->attempt);
+	buf_add_char(out, '#');
+	buf_add_int(out, history->attempt);
 }
 
 int update_reply_read(struct span body, const struct update_view *view, struct update_reply *ret)
 {
-	struct scan_value top;
+	struct scan_index top;
 	const char *what;
 	*ret = (struct update_reply){ 0 };
 	if (object_read(body, &top, &what) < 0)
 		return -EINVAL;
-	ret->telephony_status = string_at(top, view->telephony_status);
-	ret->transfer_id = string_at(top, view->transfer_id);
+	ret->telephony_status = string_at(&top, view->telephony_status);
+	ret->transfer_id = string_at(&top, view->transfer_id);
 	return 0;
 }
 
 int flow_reply_read(struct span body, const struct flow_view *view, struct flow_reply *ret)
 {
-	struct scan_value top, wait;
+	struct scan_index top;
+	struct scan_value wait;
 	const char *what;
 	*ret = (struct flow_reply){ 0 };
 	if (object_read(body, &top, &what) < 0)
 		return -EINVAL;
-	ret->execution_id = string_at(top, view->execution_id);
-	ret->status = string_at(top, view->status);
-	ret->action = string_at(top, view->action);
-	ret->media_stream_status = string_at(top, view->media_stream_status);
-	if (scan_point(top, view->agent_wait_time, &wait) && wait.type == SCAN_NUMBER)
+	ret->execution_id = string_at(&top, view->execution_id);
+	ret->status = string_at(&top, view->status);
+	ret->action = string_at(&top, view->action);
+	ret->media_stream_status = string_at(&top, view->media_stream_status);
+	if (scan_index_point(&top, view->agent_wait_time, &wait) && wait.type == SCAN_NUMBER)
 		ret->agent_wait_time = wait.text;
 	return 0;
 }

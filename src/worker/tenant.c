@@ -258,6 +258,8 @@ void tenant_hear(struct tenant *t, const struct reply *reply, const struct tenan
 			breaker_undecided(&t->breaker, now->mono);
 		break;
 	}
+	if (t->breaker.state == before)
+		return;
 	snprintf(why, sizeof(why), "the %s call failed (%s)", stage_name(reply->stage), fault_name(reply->kind));
 	say_breaker(t, before, why);
 }

@@ -6,6 +6,10 @@
 
 #include <cmocka.h>
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "base/buf.h"
 #include "unit/torture.h"
 
@@ -39,6 +43,42 @@ static void appends(void **state)
 	assert_string_equal(buf_text(&b), "abcdefg42-h");
 	assert_int_equal(b.len, 11);
 	buf_fini(&b);
+}
+
+static void appends_numbers(void **state)
+{
+	static const int64_t numbers[] = { 0, 7, -7, 10, 1234567890123, INT64_MAX, INT64_MIN };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		char wanted[32];
+		struct buf b;
+		snprintf(wanted, sizeof(wanted), "%" PRId64, numbers[i]);
+		buf_init(&b, strlen(wanted));
+		buf_add_int(&b, numbers[i]);
+		assert_true(buf_ok(&b));
+		assert_string_equal(buf_text(&b), wanted);
+		buf_fini(&b);
+	}
+}
+
+/* Wherever what is there ends: exactly at the memory's end, before it, or behind it. */
+static void formats_across_the_end_of_its_memory(void **state)
+{
+	(void)state;
+	for (size_t before = 0; before < 300; before++) {
+		struct buf b;
+		buf_init(&b, before + 10);
+		for (size_t i = 0; i < before; i++)
+			buf_add_char(&b, '.');
+		buf_add_format(&b, "%s%d", "abcde", 12345);
+		assert_true(buf_ok(&b));
+		assert_int_equal(b.len, before + 10);
+		assert_string_equal(buf_text(&b) + before, "abcde12345");
+		buf_add_format(&b, "%s", "x");
+		assert_false(buf_ok(&b));
+		assert_string_equal(buf_text(&b) + before, "abcde12345");
+		buf_fini(&b);
+	}
 }
 
 static void keeps_nul_bytes(void **state)
@@ -179,6 +219,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(is_empty_text_before_anything),
 		cmocka_unit_test(appends),
+		cmocka_unit_test(appends_numbers),
+		cmocka_unit_test(formats_across_the_end_of_its_memory),
 		cmocka_unit_test(keeps_nul_bytes),
 		cmocka_unit_test(grows_to_its_limit_and_no_further),
 		cmocka_unit_test(fails_for_good),

@@ -112,6 +112,41 @@ static void finds_the_last_and_counts_all(void **state)
 		assert_int_equal(scan_find(object, cases[i].key, &value), cases[i].value != NULL);
 		if (cases[i].value)
 			assert_true(span_is(value.text, cases[i].value));
+
+		struct scan_index index;
+		scan_index_fill(&index, object);
+		value.text = SPAN_NONE;
+		assert_int_equal(scan_index_count(&index, cases[i].key), cases[i].count);
+		assert_int_equal(scan_index_find(&index, cases[i].key, &value), cases[i].value != NULL);
+		if (cases[i].value)
+			assert_true(span_is(value.text, cases[i].value));
+	}
+}
+
+/* With as many members as it holds, one fewer and more. */
+static void indexes_objects_of_any_size(void **state)
+{
+	(void)state;
+	for (int members = SCAN_INDEX_MEMBERS - 1; members < SCAN_INDEX_MEMBERS + 3; members++) {
+		struct scan_index index;
+		struct scan_value value;
+		struct buf json;
+		buf_init(&json, 4096);
+		for (int i = 0; i < members; i++)
+			buf_add_format(&json, "%c\"k%d\":%d", i == 0 ? '{' : ',', i, i);
+		buf_add_text(&json, ",\"k1\":77}");
+		scan_index_fill(&index, value_of(buf_text(&json)));
+		for (int i = 0; i < members; i++) {
+			char key[16], wanted[16];
+			snprintf(key, sizeof(key), "k%d", i);
+			snprintf(wanted, sizeof(wanted), "%d", i == 1 ? 77 : i);
+			assert_true(scan_index_find(&index, key, &value));
+			assert_true(span_is(value.text, wanted));
+			assert_int_equal(scan_index_count(&index, key), i == 1 ? 2 : 1);
+		}
+		assert_false(scan_index_find(&index, "k", &value));
+		assert_int_equal(scan_index_count(&index, "k"), 0);
+		buf_fini(&json);
 	}
 }
 
@@ -269,6 +304,7 @@ int main(void)
 		cmocka_unit_test(walks_elements),
 		cmocka_unit_test(finds_nothing_in_empty_ones),
 		cmocka_unit_test(finds_the_last_and_counts_all),
+		cmocka_unit_test(indexes_objects_of_any_size),
 		cmocka_unit_test(compares_keys_decoded),
 		cmocka_unit_test(decodes_strings),
 		cmocka_unit_test(reads_integers),
