@@ -141,7 +141,9 @@ void process_stop(struct process *p)
 		return;
 	trace(p->name, "is told to stop");
 	p->signals.stop++;
-	p->stop_is_fair = world.calm && p->signals.stop == 1 && !p->frozen;
+	/* That brokers answer again is not known at once to a process that has never heard one. */
+	const bool heard_none = p->worker.brokers_down && !p->worker.subscribed;
+	p->stop_is_fair = world.calm && p->signals.stop == 1 && !p->frozen && !heard_none;
 	process_wake(p);
 }
 
