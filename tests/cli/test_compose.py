@@ -60,7 +60,7 @@ def test_image_installs_the_packages_of_the_scripts():
 def test_kafka_starts_with_that_environment(apache, compose, tmp_path):
     """The image turns KAFKA_A_B into a.b: a broker of ours takes the same settings, on other ports."""
     version = compose["services"]["kafka"]["image"].rsplit(":", 1)[1]
-    assert f"<version>{version}</version>" in (PROJECT / "config" / "kafka" / "pom.xml").read_text()
+    assert f"<kafka.version>{version}</kafka.version>" in (PROJECT / "config" / "kafka" / "pom.xml").read_text()
     settings = {name[len("KAFKA_"):].lower().replace("_", "."): value
                 for name, value in compose["services"]["kafka"]["environment"].items()}
     ports = {"9092": str(free_port()), "9093": str(free_port()), "9094": str(free_port())}

@@ -49,6 +49,7 @@ struct source {
 	bool is_disturbed;          /* somebody died or was expelled since it was written */
 	bool is_moved;     /* partitions have changed hands: the calls of an attempt that waits are forgotten */
 	bool may_have_run; /* a trigger of it, as its sender has heard */
+	bool is_hidden;    /* after that, another handoff has put its marker into the session in place of this one's */
 	int unheard;       /* triggers whose end nobody has heard, perhaps never will */
 	/* of the triggers of one attempt by one owner: */
 	const struct entry *attempt;

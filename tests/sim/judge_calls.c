@@ -179,12 +179,14 @@ static void check_key(const struct http_call *call, struct source *s)
 
 /* Without a marker a worker takes what a dead one has done in a later attempt for the work of the attempt before. And
  * at least once, a record and its retry may both be alive after a death: neither can know of the other. And an update
- * that is executed long after it was given up puts an older marker over a newer one. */
+ * that is executed long after it was given up puts an older marker over a newer one. A session has room for one marker:
+ * whoever died with another handoff's over its own has left no trace. */
 static bool may_trigger_again(const struct http_call *call, const struct entry *entry)
 {
 	const struct settings_tenant *t = &world.plan.tenant_settings[call->tenant];
 	return t->retrigger_keyed || (!t->marker_variable[0] && entry != entry->source->entry) ||
 	       (!world.plan.settings.kafka.exactly_once && entry->source->is_disturbed) ||
+	       (entry->source->is_hidden && entry->source->is_disturbed) ||
 	       upstream_was_overtaken(call->tenant, call->session);
 }
 
@@ -202,6 +204,13 @@ static void check_trigger(const struct http_call *call, const struct entry *entr
 	s->attempt_may_have_run = false;
 	s->attempt_is_open = true;
 	s->unheard++;
+}
+
+static void hide_others(const struct http_call *call, const struct source *source)
+{
+	for (struct source *s = judge_sources(); s; s = s->next)
+		if (s != source && s->tenant == call->tenant && strcmp(s->session, call->session) == 0)
+			s->is_hidden = s->is_hidden || s->may_have_run || s->unheard > 0;
 }
 
 static void on_called(struct http_call *call)
@@ -223,6 +232,8 @@ static void on_called(struct http_call *call)
 	check_session(call);
 	check_read_to_end(call, entry);
 	check_foreign_bytes(call);
+	if (call->stage == STAGE_UPDATE)
+		hide_others(call, source);
 	if (call->stage == STAGE_TRIGGER)
 		check_trigger(call, entry, source);
 }
