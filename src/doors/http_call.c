@@ -111,7 +111,8 @@ int http_call_make(struct http_call *call)
 	call->easy = curl_easy_init();
 	if (!call->easy)
 		return -ENOMEM;
-	if (set_fixed(call->easy) != CURLE_OK || set_texts(call->easy, http) != CURLE_OK || !set_callbacks(call) ||
+	if (http_url_init(&call->url) < 0 || set_fixed(call->easy) != CURLE_OK ||
+	    set_texts(call->easy, http) != CURLE_OK || !set_callbacks(call) ||
 	    curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(http->connect_timeout)) != CURLE_OK ||
 	    curl_easy_setopt(call->easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)http->max_body_bytes) != CURLE_OK) {
 		http_call_fini(call);
@@ -126,6 +127,7 @@ void http_call_fini(struct http_call *call)
 {
 	curl_easy_cleanup(call->easy);
 	call->easy = NULL;
+	http_url_fini(&call->url);
 	buf_fini(&call->lines);
 	buf_fini(&call->capture.body);
 }
@@ -223,7 +225,7 @@ int http_call_prepare(struct http_call *call, const struct http_request *request
 	if (call->refused)
 		return -EINVAL;
 	if (prepare_headers(call, request) < 0 || !prepare_body(call, request) ||
-	    curl_easy_setopt(call->easy, CURLOPT_URL, request->url) != CURLE_OK ||
+	    http_url_set(&call->url, call->easy, request->url) < 0 ||
 	    curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, milliseconds(request->timeout)) != CURLE_OK)
 		return -ENOMEM;
 	return 0;

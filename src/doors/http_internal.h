@@ -10,6 +10,7 @@
  * http_shard.c   multis: timers, progress, collecting what is done; finds a free slot
  * http_socket.c  lazy registration of descriptors in the loop
  * http_call.c    one slot: options, the request in, libcurl's callbacks
+ * http_url.c     where a call goes, taken apart once
  * http_reply.c   what came back: headers and body as they arrive, the verdict at the end
  */
 #ifndef HANDOFF_HTTP_INTERNAL_H
@@ -46,6 +47,12 @@ struct http_capture {
 	bool too_large;  /* the body passed max_body_bytes */
 };
 
+/* The parts of the URL that a slot called last. */
+struct http_url {
+	CURLU *parts;
+	struct buf server; /* "https://host:port" of them; empty: they hold nothing of use */
+};
+
 enum http_state { HTTP_CALL_FREE, HTTP_CALL_OPEN, HTTP_CALL_ENDED };
 
 struct http_call {
@@ -62,6 +69,7 @@ struct http_call {
 	const char *refused; /* why the request was never given to libcurl; else NULL */
 	CURLcode result;
 
+	struct http_url url;
 	struct buf lines; /* the header lines, each with its NUL */
 	struct curl_slist headers[HTTP_MAX_HEADERS + HTTP_OWN_HEADERS];
 	struct http_capture capture;
@@ -138,6 +146,12 @@ int http_call_make(struct http_call *call) MUST_CHECK;
 void http_call_fini(struct http_call *call);
 /* 0; -EINVAL with `refused` set; -ENOMEM. The easy handle is ready to be added then. */
 int http_call_prepare(struct http_call *call, const struct http_request *request) MUST_CHECK;
+
+/* http_url.c */
+int http_url_init(struct http_url *url) MUST_CHECK;
+void http_url_fini(struct http_url *url);
+/* The handle's next call goes there. 0 or -ENOMEM; whether it is a URL at all is told by the call. */
+int http_url_set(struct http_url *url, CURL *easy, const char *text) MUST_CHECK;
 
 /* http_reply.c */
 void http_capture_reset(struct http_capture *capture);

@@ -57,6 +57,30 @@ static void resent_once_and_told(void **state)
 	assert_int_equal(origin_count(w->origin, "/drop"), 3);
 }
 
+/* One slot, one call after the other: what is kept of the last URL must never show in the next. */
+static void goes_where_the_url_says(void **state)
+{
+	static const char *const paths[] = { "/ok", "/a/b", "/a?b=/c", "/a", "/%2F", "/a#b", "/", "", "/a b", "/OK" };
+	static const char *const asked[] = { "/ok", "/a/b", "/a?b=/c", "/a", "/%2F", "/a", "/", "/", NULL, "/OK" };
+	struct world *w = *state;
+	struct origin *other = origin_start();
+	for (size_t i = 0; i < ARRAY_SIZE(paths) * ARRAY_SIZE(paths); i++) {
+		const size_t pair[] = { i % ARRAY_SIZE(paths), i / ARRAY_SIZE(paths) };
+		for (size_t k = 0; k < 2; k++) {
+			struct origin *origin = k == 0 ? w->origin : other;
+			const char *wanted = asked[pair[k]];
+			char url[256];
+			snprintf(url, sizeof(url), "http://127.0.0.1:%u%s", origin->port, paths[pair[k]]);
+			const size_t before = wanted ? origin_count(origin, wanted) : 0;
+			const struct http_request request = get(url);
+			assert_int_equal(ask(w, &request).reply.error == HTTP_LOCAL, wanted == NULL);
+			if (wanted)
+				assert_int_equal(origin_count(origin, wanted), before + 1);
+		}
+	}
+	origin_stop(other);
+}
+
 static void until_asked(struct world *w, const char *path)
 {
 	for (const usec_t end = clock_read().mono + PATIENCE; origin_count(w->origin, path) == 0;) {
@@ -350,6 +374,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		HTTP_TEST(hundreds_at_once_over_several_shards),
 		HTTP_TEST(resent_once_and_told),
+		HTTP_TEST(goes_where_the_url_says),
 		HTTP_TEST(cancelled_calls_are_never_heard_of),
 		HTTP_TEST(cancel_before_the_first_turn),
 		HTTP_TEST(callbacks_may_cancel_others),

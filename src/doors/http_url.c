@@ -1,0 +1,71 @@
+/*
+ * Taking a URL apart is a sixth of the instructions that libcurl needs for a call, and a slot's next call goes to the
+ * same server nearly always. So a slot keeps the parts of its last URL, and a plain path is put into them. What is
+ * plain is told here, so that no byte gets past libcurl's own judgement of URLs: visible ASCII, no query, no fragment,
+ * and no escape (libcurl would change its letters' case). Everything else is left to libcurl as before.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "doors/http_internal.h"
+
+#define SERVER_MAX 1024 /* bytes of scheme, host and port that are worth keeping */
+
+int http_url_init(struct http_url *url)
+{
+	*url = (struct http_url){ .parts = curl_url() };
+	buf_init(&url->server, SERVER_MAX);
+	return url->parts ? 0 : -ENOMEM;
+}
+
+void http_url_fini(struct http_url *url)
+{
+	curl_url_cleanup(url->parts);
+	url->parts = NULL;
+	buf_fini(&url->server);
+}
+
+static const char *path_of(const char *text)
+{
+	const char *host = strstr(text, "://");
+	return host ? strchr(host + 3, '/') : NULL;
+}
+
+static bool is_plain(const char *path)
+{
+	for (; *path; path++)
+		if (*path <= ' ' || *path > '~' || strchr("?#%", *path))
+			return false;
+	return true;
+}
+
+/* The whole of it; false when libcurl does not take it for a URL, and must say why in its own way. */
+static bool take_apart(struct http_url *url, const char *text, size_t server_length)
+{
+	buf_reset(&url->server);
+	if (curl_url_set(url->parts, CURLUPART_URL, text,
+			 CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS | CURLU_DISALLOW_USER) != CURLUE_OK)
+		return false;
+	buf_add(&url->server, text, server_length);
+	return true;
+}
+
+static bool put_into_parts(struct http_url *url, const char *text)
+{
+	const char *path = path_of(text);
+	if (!path || !is_plain(path))
+		return false;
+	const struct span server = { text, (size_t)(path - text) };
+	if (buf_ok(&url->server) && span_eq(buf_span(&url->server), server))
+		return curl_url_set(url->parts, CURLUPART_PATH, path, 0) == CURLUE_OK;
+	return take_apart(url, text, server.n);
+}
+
+int http_url_set(struct http_url *url, CURL *easy, const char *text)
+{
+	CURLU *parts = put_into_parts(url, text) ? url->parts : NULL;
+	return curl_easy_setopt(easy, CURLOPT_URL, text) == CURLE_OK &&
+			       curl_easy_setopt(easy, CURLOPT_CURLU, parts) == CURLE_OK
+		       ? 0
+		       : -ENOMEM;
+}
