@@ -1,0 +1,53 @@
+"""What a run has to have kept. Nothing here asks anybody: the figures come in, sentences about what is broken go out."""
+import collections
+
+# One session is handed over once. When two requests asked for it, the second is told so.
+FINE = {("completed", "ok"), ("initiated", "transfer.unconfirmed")}
+SECOND = FINE | {("duplicate", "session.already_transferring"), ("failed", "session.ended")}
+SHOWN = 5
+
+
+def some(things):
+    shown = ", ".join(map(str, things[:SHOWN]))
+    return shown + (f" and {len(things) - SHOWN} more" if len(things) > SHOWN else "")
+
+
+def lost(count, outcomes):
+    return [f"h{number}" for number in range(count) if f"h{number}" not in outcomes]
+
+
+def doubled(outcomes):
+    return [name for name, said in outcomes.items() if len(said) > 1]
+
+
+def strange(outcomes):
+    """Outcomes that no disturbance excuses."""
+    by_session = collections.defaultdict(list)
+    for said in outcomes.values():
+        by_session[said[0]["sessionId"]].append(said[0])
+    found = []
+    for of_session in by_session.values():
+        allowed = FINE if len(of_session) == 1 else SECOND
+        wrong = [o for o in of_session if (o["status"], o["reason"]) not in allowed]
+        if not wrong and not any((o["status"], o["reason"]) in FINE for o in of_session):
+            wrong = of_session  # each says that the other one did it
+        found += [f"{o['handoffId']} {o['status']}, {o['reason']}" for o in wrong]
+    return found
+
+
+def verdict(count, outcomes, book, verified, trouble):
+    """outcomes: handoffId -> what a read_committed reader found of it; book: the simulator's; verified: what
+    `handoffctl verify` counts, without zeros; trouble: what went wrong on the way."""
+    broken = list(trouble)
+    for names, what in ((lost(count, outcomes), "have no outcome"), (doubled(outcomes), "have more than one outcome"),
+                        (sorted(outcomes.keys() - {f"h{n}" for n in range(count)}), "were never asked for"),
+                        (strange(outcomes), "ended as they must not")):
+        if names:
+            broken.append(f"{len(names)} requests {what}: {some(names)}")
+    if verified != {"done": count}:
+        broken.append(f"handoffctl verify counts {verified}, not {count} done and nothing else")
+    if book["mostAtOnce"] > 1:
+        broken.append(f"a session had {book['mostAtOnce']} calls of living clients at once")
+    if book["sessionsTriggeredTwice"]:
+        broken.append(f"{book['sessionsTriggeredTwice']} sessions were triggered twice")
+    return broken
