@@ -7,7 +7,7 @@ import pytest
 
 from lib import PROJECT, script, wait_until
 
-BASH_SCRIPTS = ["bench", "demo", "format", "fuzz", "kafka", "model", "mutate", "package", "test"]
+BASH_SCRIPTS = ["bench", "chaos", "demo", "format", "fuzz", "kafka", "model", "mutate", "package", "test"]
 SCRIPTS = BASH_SCRIPTS + ["check-floors", "create-topics"]
 
 
