@@ -25,7 +25,7 @@ class Run:
 
     def __init__(self, stage, plan):
         self.stage, self.plan = stage, plan
-        self.trouble, self.drained = [], None
+        self.trouble, self.asked, self.drained = [], set(), None
         self.over = threading.Event()
         self.reader = Reader(stage.pool.bootstrap, stage.pool.topics.outcomes)
         self.begin = time.monotonic()
@@ -46,8 +46,8 @@ class Run:
         self._track("worker")  # here: a program under test dies with the thread that started it
         for thread in others:
             thread.join()
-        self.load.stop()
-        self.say(f"no more disturbances; {self.load.written} requests written, {self.missing()} to be ended")
+        self.asked = self.load.stop()
+        self.say(f"no more disturbances; {len(self.asked)} requests, {self.missing()} to be ended")
         ceased = time.monotonic()
         if wait(lambda: not self.missing(), DRAIN_SECONDS):
             self.drained = time.monotonic() - ceased
@@ -60,7 +60,7 @@ class Run:
         self.trouble += self.load.trouble + self.stage.trouble
 
     def missing(self):
-        return self.load.asked - len(self.reader.outcomes)
+        return len(self.asked - self.reader.said.keys())
 
     def _track(self, name):
         try:
@@ -81,7 +81,7 @@ class Run:
             self.stage.look()
             if self.seconds() - told >= 10:
                 told = self.seconds()
-                self.say(f"load     {self.load.written} written, {len(self.reader.outcomes)} ended")
+                self.say(f"load     {len(self.load.acknowledged)} written, {len(self.reader.said)} ended")
 
 
 def collect(stage, folder):
@@ -92,15 +92,15 @@ def collect(stage, folder):
 
 
 def table(run, outcomes, book):
-    stage, count = run.stage, run.load.asked
+    stage, asked = run.stage, run.asked
     slowest = max((said[0]["timing"]["totalMs"] or 0 for said in outcomes.values()), default=0)
-    rows = (("minutes", f"{run.plan.seconds / 60:g}"), ("requests", count), ("kills", stage.counts["kills"]),
+    rows = (("minutes", f"{run.plan.seconds / 60:g}"), ("requests", len(asked)), ("kills", stage.counts["kills"]),
             ("freezes", stage.counts["freezes"]), ("broker cycles", stage.cluster.cycles), ("rebalances", stage.rebalances()),
             ("sessions sent a second trigger", book["sessionsTriggerSentTwice"]),
             ("sessions that executed one", book["sessionsTriggeredTwice"]),
             ("calls at once of one session", book["mostAtOnce"]),
             ("the same, orphaned ones counted", book["mostAtOnceWithVanished"]),
-            ("lost", len(judge.lost(count, outcomes))),
+            ("lost", len(judge.lost(asked, outcomes))),
             ("doubled", sum(len(said) - 1 for said in outcomes.values())), ("slowest, s", f"{slowest / 1000:.1f}"),
             ("drained in, s", "never" if run.drained is None else f"{run.drained:.1f}"))
     print(f"\nseed {run.plan.seed}")
@@ -114,9 +114,10 @@ def main(plan, folder):
     try:
         run = Run(stage, plan)
         run.play()
-        outcomes = dict(Reader(stage.pool.bootstrap, stage.pool.topics.outcomes).read_to_end().outcomes)
+        reader = Reader(stage.pool.bootstrap, stage.pool.topics.outcomes).read_to_end()
+        outcomes = dict(reader.said)
         book, verified = stage.simulator.book(), stage.pool.verify()
-        broken = judge.verdict(run.load.asked, outcomes, book, verified, run.trouble)
+        broken = judge.verdict(run.asked, outcomes, book, verified, run.trouble + reader.trouble)
         table(run, outcomes, book)
         if broken:
             (folder / "outcomes.json").write_text(json.dumps(outcomes, indent=1))

@@ -12,8 +12,8 @@ def some(things):
     return shown + (f" and {len(things) - SHOWN} more" if len(things) > SHOWN else "")
 
 
-def lost(count, outcomes):
-    return [f"h{number}" for number in range(count) if f"h{number}" not in outcomes]
+def lost(asked, outcomes):
+    return sorted(asked - outcomes.keys())
 
 
 def doubled(outcomes):
@@ -35,17 +35,17 @@ def strange(outcomes):
     return found
 
 
-def verdict(count, outcomes, book, verified, trouble):
-    """outcomes: handoffId -> what a read_committed reader found of it; book: the simulator's; verified: what
+def verdict(asked, outcomes, book, verified, trouble):
+    """asked: the ids; outcomes: handoffId -> what a read_committed reader found of it; book: the simulator's; verified: what
     `handoffctl verify` counts, without zeros; trouble: what went wrong on the way."""
     broken = list(trouble)
-    for names, what in ((lost(count, outcomes), "have no outcome"), (doubled(outcomes), "have more than one outcome"),
-                        (sorted(outcomes.keys() - {f"h{n}" for n in range(count)}), "were never asked for"),
+    for names, what in ((lost(asked, outcomes), "have no outcome"), (doubled(outcomes), "have more than one outcome"),
+                        (sorted(outcomes.keys() - asked), "were never asked for"),
                         (strange(outcomes), "ended as they must not")):
         if names:
             broken.append(f"{len(names)} requests {what}: {some(names)}")
-    if verified != {"done": count}:
-        broken.append(f"handoffctl verify counts {verified}, not {count} done and nothing else")
+    if verified != {"done": len(asked)}:
+        broken.append(f"handoffctl verify counts {verified}, not {len(asked)} done and nothing else")
     if book["mostAtOnce"] > 1:
         broken.append(f"a session had {book['mostAtOnce']} calls of living clients at once")
     if book["sessionsTriggeredTwice"]:

@@ -75,7 +75,7 @@ def verdict(outcomes, book=None, verified=None, trouble=()):
     by_id = collections.defaultdict(list)
     for outcome in outcomes:
         by_id[outcome["handoffId"]].append(outcome)
-    return judge.verdict(2, by_id, {**BOOK, **(book or {})}, verified or {"done": 2}, trouble)
+    return judge.verdict({"h0", "h1"}, by_id, {**BOOK, **(book or {})}, verified or {"done": 2}, trouble)
 
 
 def test_a_clean_run_is_clean():
