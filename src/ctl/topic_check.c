@@ -1,7 +1,6 @@
 #include "ctl/topic_check.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -29,21 +28,6 @@ static int judge(const struct kafka_options *options, bool outcomes, const struc
 	return 0;
 }
 
-static int wait_for_report(struct kafka_topology *topology, int wakeup_fd, usec_t timeout,
-			   const struct kafka_topology_report **ret)
-{
-	const usec_t deadline = clock_read().mono + timeout;
-	while (!kafka_topology_next(topology, ret)) {
-		const usec_t left = deadline - clock_read().mono;
-		struct pollfd fd = { .fd = wakeup_fd, .events = POLLIN };
-		if (left <= 0)
-			return -ETIMEDOUT;
-		if (poll(&fd, 1, (int)((left + USEC_PER_MSEC - 1) / USEC_PER_MSEC)) > 0)
-			loop_wakeup_clear(wakeup_fd);
-	}
-	return 0;
-}
-
 int topic_check(const struct kafka_options *options, bool outcomes, usec_t timeout, struct fault *fault)
 {
 	const struct kafka_topology_report *report = NULL;
@@ -52,7 +36,7 @@ int topic_check(const struct kafka_options *options, bool outcomes, usec_t timeo
 		return fault_set(fault, -EIO, FAULT_OURS, "eventfd: %s", strerror(-wakeup_fd));
 	/* One report is enough: the next would come after an hour. */
 	struct kafka_topology *topology = kafka_topology_new(options, 0, 3600 * USEC_PER_SEC, wakeup_fd, fault);
-	int r = topology ? wait_for_report(topology, wakeup_fd, timeout, &report) : -EIO;
+	int r = topology ? kafka_topology_wait(topology, timeout, &report) : -EIO;
 	if (topology && r < 0)
 		fault_set(fault, 0, FAULT_DEPENDENCY_DOWN, "no broker answers (tried %.200s)", options->brokers);
 	if (r == 0)

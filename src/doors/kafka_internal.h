@@ -44,6 +44,8 @@ bool kafka_is_transient(rd_kafka_resp_err_t error);
 
 /* The client's last error goes to `heard`, which must outlive the client. */
 void kafka_conf_hear(rd_kafka_conf_t *conf, struct fault *heard);
+/* What that does for each of the client's errors. */
+void kafka_hear(struct fault *heard, rd_kafka_resp_err_t error, const char *reason);
 /* Waits for a broker until `deadline`. 0, or -EPIPE with one sentence in `fault`; `heard` is what is told where nobody
  * answers. */
 int kafka_count_partitions(rd_kafka_t *rk, rd_kafka_topic_t *topic, const char *brokers, const struct fault *heard,

@@ -14,18 +14,22 @@ static bool is_old_scram(rd_kafka_resp_err_t error, const char *reason)
 	       strstr(reason, "SCRAM") != NULL;
 }
 
-static void on_error(rd_kafka_t *rk, int error, const char *reason, void *opaque)
+void kafka_hear(struct fault *heard, rd_kafka_resp_err_t error, const char *reason)
 {
-	struct fault *heard = opaque;
-	(void)rk;
 	/* "all brokers are down" says less than what was heard of any one of them. */
-	if (is_old_scram((rd_kafka_resp_err_t)error, reason))
+	if (is_old_scram(error, reason))
 		fault_set(heard, 0, FAULT_AUTH,
 			  "SCRAM refused: wrong password, or a Kafka 4 broker: librdkafka before 2.6.1 must use PLAIN "
 			  "or a "
 			  "certificate");
 	else if (error != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || heard->message[0] == '\0')
-		fault_set(heard, 0, kafka_fault_class((rd_kafka_resp_err_t)error), "%s", reason);
+		fault_set(heard, 0, kafka_fault_class(error), "%s", reason);
+}
+
+static void on_error(rd_kafka_t *rk, int error, const char *reason, void *opaque)
+{
+	(void)rk;
+	kafka_hear(opaque, (rd_kafka_resp_err_t)error, reason);
 }
 
 void kafka_conf_hear(rd_kafka_conf_t *conf, struct fault *heard)

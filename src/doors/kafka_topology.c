@@ -1,7 +1,9 @@
 #include "doors/kafka_topology.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -149,33 +151,44 @@ static rd_kafka_AdminOptions_t *admin_options(struct kafka_topology *t, rd_kafka
 	return options;
 }
 
-static void read_policy(struct kafka_topology_report *report, const rd_kafka_ConfigResource_t *resource)
+static void read_entry(struct kafka_topic_report *topic, const char *name, const char *value)
+{
+	if (strcmp(name, "cleanup.policy") == 0)
+		snprintf(topic->cleanup_policy, sizeof(topic->cleanup_policy), "%s", value);
+	else if (strcmp(name, "retention.ms") == 0)
+		topic->retention_ms = strtoll(value, NULL, 10);
+	else if (strcmp(name, "max.message.bytes") == 0)
+		topic->max_message_bytes = strtoll(value, NULL, 10);
+}
+
+static void read_config(struct kafka_topic_report *topic, const rd_kafka_ConfigResource_t *resource)
 {
 	size_t count;
 	const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resource, &count);
-	bool compacted = false;
 	for (size_t i = 0; i < count; i++) {
 		const char *value = rd_kafka_ConfigEntry_value(entries[i]);
-		if (value && strcmp(rd_kafka_ConfigEntry_name(entries[i]), "cleanup.policy") == 0)
-			compacted = strstr(value, "compact") != NULL;
+		if (value)
+			read_entry(topic, rd_kafka_ConfigEntry_name(entries[i]), value);
 	}
-	for (size_t i = 0; i < report->topic_count; i++)
-		if (strcmp(report->topics[i].name, rd_kafka_ConfigResource_name(resource)) == 0)
-			report->topics[i].compacted = compacted;
+	topic->configured = count > 0;
+	topic->compacted = strstr(topic->cleanup_policy, "compact") != NULL;
 }
 
-static void read_policies(struct kafka_topology_report *report, rd_kafka_event_t *event)
+static void read_configs(struct kafka_topology_report *report, rd_kafka_event_t *event)
 {
 	size_t count;
 	const rd_kafka_ConfigResource_t **resources =
 		rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event), &count);
+	report->answers_configs = true;
 	for (size_t i = 0; i < count; i++)
-		if (rd_kafka_ConfigResource_error(resources[i]) == RD_KAFKA_RESP_ERR_NO_ERROR)
-			read_policy(report, resources[i]);
+		for (size_t k = 0; k < report->topic_count; k++)
+			if (!rd_kafka_ConfigResource_error(resources[i]) &&
+			    strcmp(report->topics[k].name, rd_kafka_ConfigResource_name(resources[i])) == 0)
+				read_config(&report->topics[k], resources[i]);
 }
 
-/* What may not be asked, or not in time, stays as it is: not compacted. */
-static void ask_policies(struct kafka_topology *t, struct kafka_topology_report *report, usec_t deadline)
+/* What may not be asked, or not in time, stays as it is: not configured, not compacted. */
+static void ask_configs(struct kafka_topology *t, struct kafka_topology_report *report, usec_t deadline)
 {
 	rd_kafka_ConfigResource_t **wanted = calloc(t->topic_count, sizeof(rd_kafka_ConfigResource_t *));
 	size_t count = 0;
@@ -188,7 +201,7 @@ static void ask_policies(struct kafka_topology *t, struct kafka_topology_report 
 		rd_kafka_DescribeConfigs(t->rk, wanted, count, options, queue);
 		rd_kafka_event_t *event = wait_result(queue, RD_KAFKA_EVENT_DESCRIBECONFIGS_RESULT, deadline);
 		if (event && !rd_kafka_event_error(event))
-			read_policies(report, event);
+			read_configs(report, event);
 		rd_kafka_event_destroy(event);
 		rd_kafka_AdminOptions_destroy(options);
 		rd_kafka_queue_destroy(queue);
@@ -273,7 +286,7 @@ static void probe(struct kafka_topology *t, struct kafka_topology_report *report
 	rd_kafka_poll(t->rk, 0); /* t->heard */
 	report->answered = !error;
 	if (!error) {
-		ask_policies(t, report, deadline);
+		ask_configs(t, report, deadline);
 		return;
 	}
 	fault_set(&report->fault, 0, FAULT_DEPENDENCY_DOWN, "no broker answers (tried %.100s): %.120s",
@@ -415,4 +428,18 @@ bool kafka_topology_next(struct kafka_topology *t, const struct kafka_topology_r
 	t->taken = fresh;
 	*ret = fresh;
 	return true;
+}
+
+int kafka_topology_wait(struct kafka_topology *t, usec_t timeout, const struct kafka_topology_report **ret)
+{
+	const usec_t deadline = clock_read().mono + timeout;
+	while (!kafka_topology_next(t, ret)) {
+		const usec_t left = deadline - clock_read().mono;
+		struct pollfd fd = { .fd = t->wakeup_fd, .events = POLLIN };
+		if (left <= 0)
+			return -ETIMEDOUT;
+		if (poll(&fd, 1, (int)((left + USEC_PER_MSEC - 1) / USEC_PER_MSEC)) > 0)
+			loop_wakeup_clear(t->wakeup_fd);
+	}
+	return 0;
 }

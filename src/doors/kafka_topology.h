@@ -24,11 +24,17 @@ struct kafka_topic_report {
 	bool forbidden;   /* not authorized to see it */
 	int32_t partitions;
 	bool compacted; /* cleanup.policy contains compact; false where it could not be asked */
+
+	bool configured; /* the rest was answered: the right to describe configurations is another one */
+	char cleanup_policy[32];
+	int64_t retention_ms; /* -1: for ever */
+	int64_t max_message_bytes;
 };
 
 struct kafka_topology_report {
 	bool answered; /* some broker answered; else `fault` says which were tried */
 	struct fault fault;
+	bool answers_configs; /* questions about configurations are answered at all, were it by a refusal */
 	struct kafka_topic_report *topics;
 	size_t topic_count;
 };
@@ -40,5 +46,8 @@ struct kafka_topology *kafka_topology_new(const struct kafka_options *options, i
 struct kafka_topology *kafka_topology_free(struct kafka_topology *topology);
 /* The newest report not yet taken; valid until the next call. */
 bool kafka_topology_next(struct kafka_topology *topology, const struct kafka_topology_report **ret);
+/* The same, for who has nothing else to do: waits for one. 0 or -ETIMEDOUT. */
+int kafka_topology_wait(struct kafka_topology *topology, usec_t timeout,
+			const struct kafka_topology_report **ret) MUST_CHECK;
 
 #endif

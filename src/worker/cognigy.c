@@ -22,6 +22,19 @@ int cognigy_write_body(enum stage stage, const struct filling *filling, struct b
 	return template ? filling_body(body, template, filling) : 0;
 }
 
+struct http_options cognigy_http_options(const struct settings_tenant *settings, size_t max_in_flight)
+{
+	return (struct http_options){
+		.max_in_flight = max_in_flight,
+		.max_body_bytes = (size_t)settings->max_body_bytes,
+		.connect_timeout = settings->connect_timeout_ms * USEC_PER_MSEC,
+		.ca_file = settings->ca_file,
+		.client_cert = settings->client_cert,
+		.client_key = settings->client_key,
+		.user_agent = "handoffd/" HANDOFF_VERSION,
+	};
+}
+
 usec_t cognigy_timeout(const struct settings_tenant *settings, const struct cognigy_call *call)
 {
 	const int64_t own[] = {

@@ -27,6 +27,9 @@ struct cognigy_call {
 /* The body of a call. Replaces what is in `body`; 0, or as filling_body(). */
 int cognigy_write_body(enum stage stage, const struct filling *filling, struct buf *body) MUST_CHECK;
 
+/* How to connect to this tenant. Borrows from `settings`. */
+struct http_options cognigy_http_options(const struct settings_tenant *settings, size_t max_in_flight);
+
 /* How long the call may take. */
 usec_t cognigy_timeout(const struct settings_tenant *settings, const struct cognigy_call *call);
 

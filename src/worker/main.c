@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "doors/settings_manual.h"
+#include "worker/check.h"
 #include "worker/worker.h"
 
 enum { EXIT_USAGE = 2 };
@@ -22,6 +23,7 @@ enum { EXIT_USAGE = 2 };
 struct arguments {
 	const char *config;
 	const char *help; /* NULL: not asked for; else in which form */
+	bool check;
 	bool check_config;
 	bool print_config;
 	bool version;
@@ -30,6 +32,11 @@ struct arguments {
 static const struct option OPTIONS[] = {
 	{ "config", "FILE", "read the settings from FILE (without it: defaults and environment)",
 	  offsetof(struct arguments, config), OPTION_TEXT, 'c', NULL },
+	{ "check", NULL, "try everything live, and say what fits and what does not", offsetof(struct arguments, check),
+	  OPTION_FLAG, '\0',
+	  "Prints a line each that begins with ok, warn or FAIL: brokers, topics, their partitions, cleanup.policy, "
+	  "retention.ms and max.message.bytes, rights (ACLs), login, scopes, clock. Changes nothing. Exits with 0, or "
+	  "with 1 when a line says FAIL." },
 	{ "check-config", NULL, "only say whether the settings are valid", offsetof(struct arguments, check_config),
 	  OPTION_FLAG, '\0', "Exits with 0, or with 2 and one sentence that names file, line and key." },
 	{ "print-config", NULL, "print the effective settings, secrets masked",
@@ -39,7 +46,7 @@ static const struct option OPTIONS[] = {
 };
 
 static const char help_head[] =
-	"usage: handoffd [-c FILE] [--check-config | --print-config]\n"
+	"usage: handoffd [-c FILE] [--check | --check-config | --print-config]\n"
 	"\n"
 	"Reads handoff requests from Kafka, hands each caller over from Cognigy to a Genesys queue, and publishes\n"
 	"what became of it. Runs until SIGTERM or SIGINT; logs to stderr.\n"
@@ -227,6 +234,8 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	if (arguments.print_config)
 		code = print_config(&settings);
+	else if (arguments.check)
+		code = check_run(&settings);
 	else
 		code = arguments.check_config ? EXIT_SUCCESS : run(&settings);
 	settings_fini(&settings);

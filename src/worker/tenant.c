@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "rules/retry_after.h"
+#include "worker/cognigy.h"
 
 #define GATE_BASE_MS 1000
 #define GATE_MAX_MS  60000
@@ -82,15 +83,8 @@ int tenant_init(struct tenant *t, const struct settings_tenant *settings, struct
 	breaker_init(&t->breaker, (int32_t)settings->breaker_failures, settings->breaker_open_ms * USEC_PER_MSEC);
 	limiter_init(&t->limiter, settings->requests_per_second <= 0, now);
 	concurrency_init(&t->concurrency, settings->max_in_flight, !settings->adaptive_concurrency);
-	const struct http_options options = {
-		.max_in_flight = (size_t)settings->max_in_flight + 1, /* one more for the login */
-		.max_body_bytes = (size_t)settings->max_body_bytes,
-		.connect_timeout = settings->connect_timeout_ms * USEC_PER_MSEC,
-		.ca_file = settings->ca_file,
-		.client_cert = settings->client_cert,
-		.client_key = settings->client_key,
-		.user_agent = "handoffd/" HANDOFF_VERSION,
-	};
+	/* One more for the login. */
+	const struct http_options options = cognigy_http_options(settings, (size_t)settings->max_in_flight + 1);
 	t->http = http_new(loop, &options, fault);
 	if (!t->http)
 		return -EINVAL;

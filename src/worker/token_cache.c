@@ -33,6 +33,8 @@ struct token_cache {
 	struct fault trouble;
 	int32_t failures;
 	struct instant now; /* of the last run, for the reply's arithmetic */
+	bool dated;         /* the last reply told the time */
+	int64_t ahead_ms;   /* by how much its clock was ahead of ours */
 };
 
 struct token_cache *token_cache_new(struct http *http, const struct settings_tenant *settings, token_cache_heard *heard,
@@ -116,6 +118,14 @@ static void say(struct token_cache *cache, const struct reply *reply, bool compl
 		fault_set(&cache->trouble, 0, reply->kind, "login was refused with HTTP status %d", reply->http_status);
 }
 
+/* A Date header has whole seconds, so half of one is added: no more than that is wrong then. */
+static void compare_clocks(struct token_cache *cache, struct span date)
+{
+	int64_t unix_ms = 0;
+	cache->dated = date.p && http_date_read(date, cache->now.unix_ms, &unix_ms) == 0;
+	cache->ahead_ms = unix_ms + 500 - cache->now.unix_ms;
+}
+
 static void on_reply(void *arg, const struct http_reply *http)
 {
 	struct token_cache *cache = arg;
@@ -123,6 +133,7 @@ static void on_reply(void *arg, const struct http_reply *http)
 	cache->call = NULL;
 	wipe(&cache->body);
 	cache->now = clock_read();
+	compare_clocks(cache, http->date);
 	const struct reply_facts facts = cognigy_facts(cache->settings, STAGE_LOGIN, http);
 	reply_read(&facts, NULL, cache->now.unix_ms, &reply);
 	if (reply.kind == FAULT_NONE && take_token(cache, &reply.login)) {
@@ -225,4 +236,10 @@ const char *token_cache_missing_scopes(const struct token_cache *cache)
 const struct fault *token_cache_trouble(const struct token_cache *cache)
 {
 	return &cache->trouble;
+}
+
+bool token_cache_clock_ahead(const struct token_cache *cache, int64_t *ret_ms)
+{
+	*ret_ms = cache->ahead_ms;
+	return cache->dated;
 }

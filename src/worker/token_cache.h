@@ -47,5 +47,8 @@ void token_cache_refuse(struct token_cache *cache, uint64_t serial);
 const char *token_cache_missing_scopes(const struct token_cache *cache);
 /* Why there is no token: the last login's fault; class FAULT_NONE when all is well. */
 const struct fault *token_cache_trouble(const struct token_cache *cache);
+/* By how much the other side's clock was ahead of ours (below 0: behind) when it last answered a login, to about a
+ * second. False: nobody has told. */
+bool token_cache_clock_ahead(const struct token_cache *cache, int64_t *ret_ms);
 
 #endif

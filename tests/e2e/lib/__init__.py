@@ -1,6 +1,7 @@
 """What the end-to-end and command line tests are written with; the fixtures are in tests/conftest.py.
 
 process     programs under test: started, watched, always stopped
+acl         rights of a Kafka user
 metadata    what stands beside a group's offset
 kafka       topics, producing, reading back: by librdkafka's Python client, which is none of ours
 simulator   the Cognigy simulator: its script and its book
