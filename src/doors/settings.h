@@ -44,6 +44,8 @@ struct settings_tenant {
 	const char *name; /* "default" when there is no list */
 	enum profile_kind profile;
 	const char *base_url;
+	const char *endpoint_url; /* "": base_url */
+	enum credential_kind auth;
 	const char *client_id;
 	const char *client_secret;      /* "" when it comes from the file */
 	const char *client_secret_file; /* "" when it was given directly */
@@ -52,9 +54,12 @@ struct settings_tenant {
 	int64_t update_timeout_ms;
 	int64_t trigger_timeout_ms;
 	int64_t connect_timeout_ms;
-	const char *login_path;   /* "/auth/login" */
-	const char *session_path; /* "/session/{sessionId}" */
-	const char *flow_path;    /* "/flow" */
+	const char *login_path; /* "/auth/login" */
+	const char *token_url;  /* "": none */
+	const char *scope;      /* of an OAuth2 token; "": none is asked for */
+	const char *session_path;
+	const char *update_path; /* "": session_path */
+	const char *flow_path;
 	const char *intent;
 	const char *text;
 	bool preserve_media_stream;

@@ -225,15 +225,32 @@ static int check_required(struct settings_reader *reader, const struct settings_
 	if (!*scope->tenant->base_url)
 		return REFUSE(reader, scope, "cognigy", "base_url",
 			      "is missing: give it, or HANDOFFD_COGNIGY_BASE_URL in the environment");
-	if (!*scope->tenant->client_id)
+	if (!*scope->tenant->client_id && credential_has_name(scope->tenant->auth))
 		return REFUSE(reader, scope, "cognigy", "client_id",
 			      "is missing: give it, or COGNIGY_CLIENT_ID in the environment");
+	return 0;
+}
+
+static int check_profile(struct settings_reader *reader, const struct settings_scope *scope)
+{
+	const struct settings_tenant *tenant = scope->tenant;
+	const bool is_oauth2 = tenant->auth == CREDENTIAL_OAUTH2 || tenant->auth == CREDENTIAL_OAUTH2_BASIC;
+	if (!reader->need_cognigy)
+		return 0;
+	if (is_oauth2 && !*tenant->token_url)
+		return REFUSE(reader, scope, "cognigy", "token_url", "is missing: cognigy.auth needs it");
+	if (tenant->profile == PROFILE_COGNIGY_AI && !*tenant->endpoint_url && strstr(tenant->flow_path, "{urlToken}"))
+		return REFUSE(reader, scope, "cognigy", "endpoint_url",
+			      "is missing: give the host of the tenant's endpoints, or flow_path = "
+			      "\"/v2.0/endpoint/inject\" for the API's own call, which is deprecated");
 	return 0;
 }
 
 static int check_tenant(struct settings_reader *reader, const struct settings_scope *scope)
 {
 	int r = check_required(reader, scope);
+	if (r == 0)
+		r = check_profile(reader, scope);
 	if (r == 0)
 		r = check_secret(reader, scope);
 	if (r == 0)

@@ -141,6 +141,30 @@ int form_session_path(const char *text, struct fault *why)
 	return 0;
 }
 
+int form_update_path(const char *text, struct fault *why)
+{
+	return *text ? form_session_path(text, why) : 0;
+}
+
+int form_flow_path(const char *text, struct fault *why)
+{
+	static const char *const HOLES[] = { SESSION_ID, "{userId}", "{urlToken}" };
+	if (*text != '/')
+		return no(why, "must begin with a slash");
+	if (!is_graphic(text) || strchr(text, '#'))
+		return no(why, "must not contain blanks, non-ASCII or #");
+	for (const char *brace = strpbrk(text, "{}"); brace; brace = strpbrk(brace, "{}")) {
+		size_t n = 0;
+		for (size_t i = 0; i < sizeof(HOLES) / sizeof(HOLES[0]); i++)
+			if (strncmp(brace, HOLES[i], strlen(HOLES[i])) == 0)
+				n = strlen(HOLES[i]);
+		if (n == 0)
+			return no(why, "must have no other braces than " SESSION_ID ", {userId} and {urlToken}");
+		brace += n;
+	}
+	return 0;
+}
+
 int form_variable(const char *text, struct fault *why)
 {
 	static const char *const RESERVED[] = { VAR_TRANSFER_TARGET, VAR_TRANSFER_TYPE, VAR_HANDOFF_TRIGGER,

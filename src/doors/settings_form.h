@@ -24,6 +24,10 @@ int form_base_url(const char *text, struct fault *why) MUST_CHECK;
 int form_path(const char *text, struct fault *why) MUST_CHECK;
 /* The same with {sessionId} in it, once. */
 int form_session_path(const char *text, struct fault *why) MUST_CHECK;
+/* The same, or nothing. */
+int form_update_path(const char *text, struct fault *why) MUST_CHECK;
+/* A path in which {sessionId}, {userId} and {urlToken} may stand. */
+int form_flow_path(const char *text, struct fault *why) MUST_CHECK;
 /* UTF-8, and not one of the names that every handoff writes. */
 int form_variable(const char *text, struct fault *why) MUST_CHECK;
 /* "HOST:PORT", or nothing. */

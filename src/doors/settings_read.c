@@ -57,6 +57,48 @@ static int read_layers(struct settings_reader *reader, const struct settings_tre
 	return tree ? settings_read_entries(reader, tree) : 0;
 }
 
+/* Is it as the table has it, whether it was given or not? The example file gives every default. */
+static bool is_default(const struct setting *setting, const void *place)
+{
+	unsigned int chosen = 0;
+	if (setting->type == SETTING_TEXT)
+		return strcmp(*(const char *const *)place, setting->fallback) == 0;
+	memcpy(&chosen, place, setting->size);
+	return strcmp(setting->choices[chosen], setting->fallback) == 0;
+}
+
+/* What a default means depends on the profile. */
+static int settle_profile(struct settings_reader *reader, struct settings_scope *scope)
+{
+	const struct settings_origin origin = { .layer = SETTINGS_DEFAULT };
+	for (size_t i = 0; scope->tenant->profile == PROFILE_COGNIGY_AI && i < settings_table_count; i++) {
+		const struct setting *setting = &settings_table[i];
+		if (!setting->cognigy_ai || !is_default(setting, settings_place(reader, scope, i)))
+			continue;
+		const int r = settings_store_spelled(reader, scope, i, setting->cognigy_ai, origin);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int settle_profiles(struct settings_reader *reader)
+{
+	int r = reader->entry_count == 0 ? settle_profile(reader, &reader->sections) : 0;
+	for (size_t i = 0; r == 0 && i < reader->entry_count; i++)
+		r = settle_profile(reader, &reader->entries[i]);
+	return r;
+}
+
+static int cut_trailing_slashes(struct settings_reader *reader, const char **url)
+{
+	size_t n = strlen(*url);
+	while (n > 0 && (*url)[n - 1] == '/')
+		n--;
+	*url = settings_copy(reader->settings, *url, n);
+	return *url ? 0 : settings_refuse_memory(reader);
+}
+
 /* Without a list there is one tenant, and it is what the sections say. */
 static int settle_tenants(struct settings_reader *reader)
 {
@@ -70,12 +112,11 @@ static int settle_tenants(struct settings_reader *reader)
 	}
 	for (size_t i = 0; i < settings->tenant_count; i++) {
 		struct settings_tenant *tenant = &settings->tenants[i];
-		size_t n = strlen(tenant->base_url);
-		while (n > 0 && tenant->base_url[n - 1] == '/')
-			n--;
-		tenant->base_url = settings_copy(settings, tenant->base_url, n);
-		if (!tenant->base_url)
-			return settings_refuse_memory(reader);
+		int r = cut_trailing_slashes(reader, &tenant->base_url);
+		if (r == 0)
+			r = cut_trailing_slashes(reader, &tenant->endpoint_url);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -87,6 +128,8 @@ static int read_all(struct settings_reader *reader)
 		return -EINVAL;
 	int r = read_layers(reader, tree);
 	settings_tree_free(tree);
+	if (r == 0)
+		r = settle_profiles(reader);
 	if (r == 0)
 		r = settings_check(reader);
 	if (r == 0)

@@ -18,6 +18,8 @@ const char *const settings_sections[] = { "kafka",  "cognigy", "tenants", "limit
 /* In the order of the values they stand for. */
 static const char *const DELIVERIES[] = { "at-least-once", "exactly-once", NULL };
 static const char *const RETRIGGERS[] = { "never", "keyed", NULL };
+static const char *const PROFILES[] = { "seed-v1", "cognigy-ai", NULL };
+static const char *const AUTHS[] = { "login", "oauth2", "oauth2-basic", "api-key", "bearer", NULL };
 static const char *const LEVELS[] = { "error", "warn", "info", "debug", NULL };
 static const char *const FORMATS[] = { "json", "text", NULL };
 
@@ -68,12 +70,21 @@ const struct setting settings_table[] = {
 	{ LIST("kafka", "properties", "", 0, 256), IN(kafka.properties), .form = kafka_check_property,
 	  .sentence = "Any librdkafka property, as \"key=value\"." },
 
+	{ CHOICE("cognigy", "profile", "seed-v1", PROFILES), TENANT(profile),
+	  .sentence =
+		  "Which API the tenant speaks: session and flow calls, or those that Cognigy.AI documents today." },
 	{ TEXT("cognigy", "base_url", "", 0, 2048), TENANT(base_url), .form = form_base_url,
 	  .sentence = "The API of the tenant, http or https; required." },
+	{ TEXT("cognigy", "endpoint_url", "", 0, 2048), TENANT(endpoint_url), .form = form_base_url,
+	  .sentence = "The host of the tenant's endpoints, where the flow is triggered; empty: base_url." },
+	{ CHOICE("cognigy", "auth", "login", AUTHS), TENANT(auth), .cognigy_ai = "api-key",
+	  .sentence =
+		  "How the worker proves who it is: a token by login_path, a token by token_url (OAuth2 client "
+		  "credentials, in the form or as Basic), the secret as X-API-Key, or the secret as bearer token." },
 	{ TEXT("cognigy", "client_id", "", 0, 1024), TENANT(client_id),
-	  .sentence = "The client's name at login; required." },
+	  .sentence = "The client's name at login; required, but for api-key and bearer." },
 	{ TEXT("cognigy", "client_secret", "", 0, 4096), TENANT(client_secret), .secret = true,
-	  .sentence = "The client's secret; this or client_secret_file is required." },
+	  .sentence = "The client's secret, the API key or the bearer token; this or client_secret_file is required." },
 	{ TEXT("cognigy", "client_secret_file", "", 0, 4096), TENANT(client_secret_file),
 	  .sentence = "A file that holds the secret, read again before each login and at SIGHUP." },
 	{ MILLIS("cognigy", "login_timeout_ms", "10000", 1, ONE_HOUR_MS), TENANT(login_timeout_ms),
@@ -88,11 +99,20 @@ const struct setting settings_table[] = {
 	  .sentence = "How long a connection may take to stand, TLS included." },
 	{ TEXT("cognigy", "login_path", "/auth/login", 1, 1024), TENANT(login_path), .form = form_path,
 	  .sentence = "The path of the login, behind base_url." },
+	{ TEXT("cognigy", "token_url", "", 0, 2048), TENANT(token_url), .form = form_base_url,
+	  .sentence = "The whole URL that gives OAuth2 tokens; required for oauth2 and oauth2-basic." },
+	{ TEXT("cognigy", "scope", "", 0, 1024), TENANT(scope),
+	  .sentence = "The scope that an OAuth2 token is asked for." },
 	{ TEXT("cognigy", "session_path", "/session/{sessionId}", 1, 1024), TENANT(session_path),
-	  .form = form_session_path,
+	  .form = form_session_path, .cognigy_ai = "/v2.0/conversations/{sessionId}",
 	  .sentence = "The path of a session; {sessionId} stands for its percent-encoded id." },
-	{ TEXT("cognigy", "flow_path", "/flow", 1, 1024), TENANT(flow_path), .form = form_path,
-	  .sentence = "The path of the flow's trigger." },
+	{ TEXT("cognigy", "update_path", "", 0, 1024), TENANT(update_path), .form = form_update_path,
+	  .cognigy_ai = "/v2.0/sessions/{sessionId}/context/inject",
+	  .sentence = "The path of a session's update; empty: session_path." },
+	{ TEXT("cognigy", "flow_path", "/flow", 1, 1024), TENANT(flow_path), .form = form_flow_path,
+	  .cognigy_ai = "/inject/{urlToken}",
+	  .sentence = "The path of the flow's trigger, behind endpoint_url; {sessionId}, {userId} and {urlToken} stand "
+		      "for the request's, percent-encoded." },
 	{ TEXT("cognigy", "intent", "__system_transfer__", 1, 1024), TENANT(intent),
 	  .sentence = "The intent that the flow is triggered with." },
 	{ TEXT("cognigy", "text", "agent_handoff_requested", 1, 4096), TENANT(text),
@@ -101,7 +121,7 @@ const struct setting settings_table[] = {
 	  .sentence = "Ask for the media stream to be kept over the transfer." },
 	{ TEXT("cognigy", "marker_variable", "handoffdId", 0, 128), TENANT(marker_variable), .form = form_variable,
 	  .sentence = "The session variable by which an attempt recognises its predecessors' work; empty: none." },
-	{ CHOICE("cognigy", "retrigger", "keyed", RETRIGGERS), TENANT(retrigger_keyed),
+	{ CHOICE("cognigy", "retrigger", "keyed", RETRIGGERS), TENANT(retrigger_keyed), .cognigy_ai = "never",
 	  .sentence = "Trigger again, with the same Idempotency-Key, after a trigger that may have been executed?" },
 	{ BYTES("cognigy", "max_body_bytes", "1048576", 1024, INT64_C(67108864)), TENANT(max_body_bytes),
 	  .sentence = "The longest reply that is read." },

@@ -26,8 +26,9 @@ enum setting_type {
 struct setting {
 	const char *section; /* "tenants" for the one key that only an entry of the list has */
 	const char *key;
-	const char *fallback; /* the default as the environment would spell it */
-	const char *unit;     /* "" when there is none */
+	const char *fallback;   /* the default as the environment would spell it */
+	const char *cognigy_ai; /* what the default means with that profile; NULL: the same */
+	const char *unit;       /* "" when there is none */
 	const char *sentence;
 	const char *const *choices;                           /* of CHOICE; NULL-terminated */
 	int (*form)(const char *text, struct fault *ret_why); /* further demands on a text, or on each of a list */

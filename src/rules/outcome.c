@@ -4,11 +4,13 @@
 
 #include "base/text.h"
 #include "rules/header_list.h"
+#include "json/scan.h"
 #include "json/write.h"
 
 /* Every part is bounded (ids, 8 KiB of body, six bytes for one at most), and so is their sum: never reached. */
-#define VALUE_MAX  ((size_t)1 << 20)
-#define HEADER_MAX 14
+#define VALUE_MAX    ((size_t)1 << 20)
+#define HEADER_MAX   14
+#define TRACE_ID_MAX 256 /* bytes, with its quotes */
 
 void transfer_fini(struct transfer *transfer)
 {
@@ -132,6 +134,15 @@ static void write_timing(struct buf *out, const struct progress *progress, const
 	write_object_end(out);
 }
 
+/* What the vendor's support asks for; only where the error's body (RFC 7807) names one. */
+static void write_trace_id(struct buf *out, const char *body)
+{
+	struct scan_value top, trace_id;
+	if (body && scan_check(span_of(body), &top, NULL) == 0 && scan_point(top, "/traceId", &trace_id) &&
+	    trace_id.type == SCAN_STRING && trace_id.text.n <= TRACE_ID_MAX)
+		write_raw(out, "traceId", trace_id.text);
+}
+
 static void write_error(struct buf *out, const struct outcome_error *error)
 {
 	if (!error || !error->present) {
@@ -148,6 +159,7 @@ static void write_error(struct buf *out, const struct outcome_error *error)
 	write_text(out, "message", error->message);
 	write_text(out, "body", error->body);
 	write_bool(out, "bodyTruncated", error->body_truncated);
+	write_trace_id(out, error->body);
 	write_object_end(out);
 }
 

@@ -1,5 +1,15 @@
 #include "rules/profile.h"
 
+#include "rules/request.h"
+
+struct profile {
+	bool knows_scopes;
+	bool queues_only;                       /* a transfer goes to a queue */
+	bool needs_user;                        /* of the request: userId */
+	bool needs_token;                       /* of the request: urlToken */
+	struct profile_step steps[STAGE_COUNT]; /* the login's is empty: it is the credential's */
+};
+
 #define RATE_LIMITED                                                                                                   \
 	{                                                                                                              \
 		FAULT_RATE_LIMITED, REASON_RATE_LIMITED, BUDGET_RATE_LIMITED                                           \
@@ -69,6 +79,10 @@ static const struct reply_row trigger_rows[] = {
 static const char *const JSON[] = { "Content-Type: application/json", NULL };
 static const char *const JSON_KEYED[] = { "Content-Type: application/json", "Idempotency-Key: {idempotencyKey}", NULL };
 
+static const char *const FORM[] = { "Content-Type: application/x-www-form-urlencoded", "Accept: application/json",
+				    NULL };
+static const char *const ASKING[] = { "Accept: application/json", NULL };
+
 #define SUCCESS_2XX .success_first = 200, .success_last = 299
 
 /* ---- seed-v1 ---- */
@@ -88,14 +102,13 @@ static const struct session_word SEED_STATES[] = {
 	{ NULL, SESSION_UNKNOWN },
 };
 
+/* ---- cognigy-ai ---- */
+
+static const char *const IN_HANDOVER[] = { "/inHandoverRequest", "/inHandoverConversation", NULL };
+
 /* clang-format off */
-const struct profile profiles[PROFILE_KINDS] = {
-	[PROFILE_SEED_V1] = { .name = "seed-v1", .steps = {
-		[STAGE_LOGIN] = {
-			.method = "POST", .headers = JSON, SUCCESS_2XX, .rows = login_rows, .unreadable = DOWN,
-			.body = "{\"client_id\":{clientId},\"client_secret\":{clientSecret},"
-				"\"grant_type\":\"client_credentials\"}",
-		},
+static const struct profile profiles[PROFILE_KINDS] = {
+	[PROFILE_SEED_V1] = { .knows_scopes = true, .queues_only = true, .steps = {
 		[STAGE_FETCH] = {
 			.method = "GET", .headers = JSON, SUCCESS_2XX, .rows = session_rows, .unreadable = BAD_RESPONSE,
 			.session = { .channel = "/channel", .voice = VOICE, .status = "/status", .states = SEED_STATES,
@@ -118,5 +131,79 @@ const struct profile profiles[PROFILE_KINDS] = {
 				  .refused = REFUSED, .stream_refused = STREAM_REFUSED },
 		},
 	} },
+	/* A success tells no more than that the message is on its way: what becomes of the call is not in any reply. */
+	[PROFILE_COGNIGY_AI] = { .needs_user = true, .needs_token = true, .steps = {
+		[STAGE_FETCH] = {
+			.method = "GET", .headers = ASKING, SUCCESS_2XX, .rows = session_rows,
+			.unreadable = BAD_RESPONSE,
+			.session = { .items = "/items", .time = "/timestamp", .transferring = IN_HANDOVER,
+				     .note = "/inputData" },
+		},
+		[STAGE_UPDATE] = {
+			.method = "POST", .headers = JSON, SUCCESS_2XX, .rows = session_rows, .unreadable = AMBIGUOUS,
+			.any_body = true,
+			.body = "{\"userId\":{userId},\"context\":{variables}}",
+		},
+		[STAGE_TRIGGER] = {
+			.method = "POST", .headers = JSON, SUCCESS_2XX, .rows = trigger_rows, .unreadable = AMBIGUOUS,
+			.any_body = true,
+			.body = "{\"userId\":{userId},\"sessionId\":{sessionId},\"URLToken\":{urlToken},"
+				"\"text\":{text},\"data\":{data}}",
+		},
+	} },
+};
+
+/* ---- credentials ---- */
+
+#define TOKEN_CALL .method = "POST", SUCCESS_2XX, .rows = login_rows, .unreadable = DOWN
+
+static const struct credential credentials[CREDENTIAL_KINDS] = {
+	[CREDENTIAL_LOGIN] = { .header = "Authorization: Bearer ", .login = {
+		TOKEN_CALL, .headers = JSON,
+		.body = "{\"client_id\":{clientId},\"client_secret\":{clientSecret},"
+			"\"grant_type\":\"client_credentials\"}",
+	} },
+	[CREDENTIAL_OAUTH2] = { .header = "Authorization: Bearer ", .login = {
+		TOKEN_CALL, .headers = FORM, .is_form = true,
+		.body = "grant_type=client_credentials&client_id={clientId}&client_secret={clientSecret}&scope={scope}",
+	} },
+	[CREDENTIAL_OAUTH2_BASIC] = { .header = "Authorization: Bearer ", .is_basic = true, .login = {
+		TOKEN_CALL, .headers = FORM, .is_form = true,
+		.body = "grant_type=client_credentials&scope={scope}",
+	} },
+	[CREDENTIAL_API_KEY] = { .header = "X-API-Key: " },
+	[CREDENTIAL_BEARER] = { .header = "Authorization: Bearer " },
 };
 /* clang-format on */
+
+const struct profile_step *profile_step(enum profile_kind profile, enum credential_kind credential, enum stage stage)
+{
+	return stage == STAGE_LOGIN ? &credentials[credential].login : &profiles[profile].steps[stage];
+}
+
+const struct credential *profile_credential(enum credential_kind kind)
+{
+	return &credentials[kind];
+}
+
+bool credential_has_name(enum credential_kind kind)
+{
+	return credentials[kind].login.method != NULL;
+}
+
+bool profile_knows_scopes(enum profile_kind profile)
+{
+	return profiles[profile].knows_scopes;
+}
+
+const char *profile_complaint(enum profile_kind kind, const struct request *request)
+{
+	const struct profile *profile = &profiles[kind];
+	if (profile->queues_only && request->target_type != TARGET_QUEUE)
+		return "target.type must be queue: the tenant's profile seed-v1 knows no other";
+	if (profile->needs_user && !request->user_id)
+		return "userId is missing: the tenant's profile cognigy-ai needs it";
+	if (profile->needs_token && !request->url_token)
+		return "urlToken is missing: the tenant's profile cognigy-ai needs it";
+	return NULL;
+}

@@ -16,7 +16,23 @@
 #include "handoff/contract.h"
 #include "rules/session.h"
 
-enum profile_kind { PROFILE_SEED_V1, PROFILE_KINDS };
+struct request;
+
+enum profile_kind {
+	PROFILE_SEED_V1,    /* session and flow, with a marker in the session's variables */
+	PROFILE_COGNIGY_AI, /* conversation, context inject and endpoint inject: nothing of a transfer's end is told */
+	PROFILE_KINDS
+};
+
+/* How the worker proves who it is. */
+enum credential_kind {
+	CREDENTIAL_LOGIN,        /* a bearer token for a JSON login */
+	CREDENTIAL_OAUTH2,       /* a bearer token for a form: client credentials (RFC 6749, 4.4) in it */
+	CREDENTIAL_OAUTH2_BASIC, /* the same, the client named by the Basic scheme */
+	CREDENTIAL_API_KEY,      /* the secret itself, as X-API-Key */
+	CREDENTIAL_BEARER,       /* the secret itself, as bearer token */
+	CREDENTIAL_KINDS
+};
 
 /* What follows from a reply. */
 struct reply_meaning {
@@ -35,24 +51,31 @@ struct profile_step {
 	/* Templates: "{name}" is a placeholder (worker/cognigy.c lists them). A value in a body is a JSON value. */
 	const char *const *headers; /* NULL-terminated; beside the authorization and the trace */
 	const char *body;           /* NULL: none */
+	bool is_form;               /* the body is a form: its values are percent-encoded */
 	int success_first, success_last;
 	const struct reply_row *rows;    /* what is no success; the last row has every status */
 	struct reply_meaning unreadable; /* a success whose body cannot be read */
+	bool any_body;                   /* of an update or a trigger: a success says nothing that could be read */
 	struct session_view session;     /* of a fetch */
 	struct update_view update;       /* of an update */
 	struct flow_view flow;           /* of a trigger */
 };
 
-struct profile {
-	const char *name;
-	struct profile_step steps[STAGE_COUNT];
+/* What goes out with every call, and how it is got. */
+struct credential {
+	const char *header;        /* the line that the token or the secret ends */
+	bool is_basic;             /* the login itself goes with name and secret by the Basic scheme */
+	struct profile_step login; /* method == NULL: there is none, the secret is all */
 };
 
-extern const struct profile profiles[PROFILE_KINDS];
-
-static inline const struct profile_step *profile_step(enum profile_kind kind, enum stage stage)
-{
-	return &profiles[kind].steps[stage];
-}
+/* The row of a call; `credential` matters to a login. */
+const struct profile_step *profile_step(enum profile_kind profile, enum credential_kind credential, enum stage stage);
+const struct credential *profile_credential(enum credential_kind kind);
+/* Has the client a name beside its secret? */
+bool credential_has_name(enum credential_kind kind);
+/* Is it known which scopes a token of this API needs? */
+bool profile_knows_scopes(enum profile_kind profile);
+/* Why a request cannot be sent this way, as a sentence; NULL when it can. */
+const char *profile_complaint(enum profile_kind profile, const struct request *request);
 
 #endif

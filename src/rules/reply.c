@@ -63,6 +63,8 @@ static void read_success(const struct reply_facts *facts, const struct session_r
 		r = login_reply_read(facts->body, &ret->login);
 	else if (facts->stage == STAGE_FETCH)
 		r = session_read(facts->body, &step->session, reader, &ret->session, &what);
+	else if (step->any_body)
+		r = 0;
 	else if (facts->body.n > 0 && facts->stage == STAGE_UPDATE)
 		r = update_reply_read(facts->body, &step->update, &ret->update);
 	else if (facts->body.n > 0)

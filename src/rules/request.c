@@ -76,6 +76,13 @@ static const struct text_rule tenant_rule = { "tenant", REQUEST_TENANT_MAX, plai
 					      "1 to 256 bytes without control characters" };
 static const struct text_rule priority_rule = { "priority", TEXT_MAX, plain_text_fits, "high, normal or low" };
 static const struct text_rule type_rule = { "type", TEXT_MAX, plain_text_fits, "\"cancel\" where it is given" };
+static const struct text_rule user_id_rule = { "userId", REQUEST_USER_ID_MAX, session_id_fits,
+					       "1 to 256 bytes without control characters, and neither . nor .." };
+static const struct text_rule url_token_rule = { "urlToken", REQUEST_USER_ID_MAX, session_id_fits,
+						 "1 to 256 bytes without control characters, and neither . nor .." };
+static const struct text_rule target_type_rule = { "target.type", TEXT_MAX, plain_text_fits, "queue, sip or tel" };
+static const struct text_rule target_value_rule = { "target.value", TARGET_VALUE_MAX, plain_text_fits,
+						    "1 to 256 bytes without control characters" };
 static const struct text_rule deadline_rule = { "deadline", TEXT_MAX, plain_text_fits, "an RFC 3339 date and time" };
 
 /* A field of the request; false when it is absent or null, which is the same. */
@@ -89,11 +96,12 @@ static bool text_fits(const struct text_rule *rule, struct span text)
 	return text.n >= 1 && text.n <= rule->max && rule->fits(text);
 }
 
-/* The field's text, valid until the next call, or SPAN_NONE: absent, or rejected. */
-static struct span read_text(struct reading *in, const struct text_rule *rule)
+/* The text of a member of `object`, valid until the next call, or SPAN_NONE: absent, or rejected. */
+static struct span read_member(struct reading *in, struct scan_value object, const struct text_rule *rule)
 {
 	struct scan_value value;
-	if (!find(in, rule->field, &value))
+	const char *dot = strchr(rule->field, '.');
+	if (!scan_find(object, dot ? dot + 1 : rule->field, &value) || value.type == SCAN_NULL)
 		return SPAN_NONE;
 	if (value.type != SCAN_STRING) {
 		reject(in, rule->field, "must be a string");
@@ -113,6 +121,11 @@ static struct span read_text(struct reading *in, const struct text_rule *rule)
 	return SPAN_NONE;
 }
 
+static struct span read_text(struct reading *in, const struct text_rule *rule)
+{
+	return read_member(in, in->envelope.body, rule);
+}
+
 static char *take_text(struct reading *in, const struct text_rule *rule)
 {
 	const struct span text = read_text(in, rule);
@@ -125,6 +138,48 @@ static char *take_required(struct reading *in, const struct text_rule *rule)
 	if (!find(in, rule->field, &value))
 		reject(in, rule->field, "is missing");
 	return take_text(in, rule);
+}
+
+static void settle_target(struct reading *in, struct request *ret, struct span value)
+{
+	if (ret->target_type != TARGET_QUEUE)
+		ret->target = copy(in, value);
+	else if (!ret->queue_id)
+		ret->queue_id = copy(in, value);
+	else if (!span_is(value, ret->queue_id))
+		reject(in, "target.value", "must be the same as queueId");
+}
+
+/* { "type", "value" }; false when there is none. */
+static bool read_target(struct reading *in, struct request *ret)
+{
+	struct scan_value object;
+	if (!find(in, "target", &object))
+		return false;
+	if (object.type != SCAN_OBJECT) {
+		reject(in, "target", "must be an object");
+		return true;
+	}
+	const struct span name = read_member(in, object, &target_type_rule);
+	const enum target_type type = target_type_by_name(name);
+	if (type == TARGET_TYPES) {
+		reject_unfit(in, target_type_rule.field, target_type_rule.wanted);
+		return true;
+	}
+	ret->target_type = type;
+	const struct span value = read_member(in, object, &target_value_rule);
+	if (!value.p || !target_fits(type, value))
+		reject_unfit(in, target_value_rule.field, target_wanted(type));
+	else
+		settle_target(in, ret, value);
+	return true;
+}
+
+static void read_destination(struct reading *in, struct request *ret)
+{
+	ret->queue_id = take_text(in, &queue_id_rule);
+	if (!read_target(in, ret) && !ret->is_cancel && !ret->queue_id)
+		reject(in, queue_id_rule.field, "is missing");
 }
 
 static void read_priority(struct reading *in, struct request *ret)
@@ -284,7 +339,9 @@ static void read_fields(struct reading *in, struct request *ret)
 	scan_index_fill(&in->fields, in->envelope.body);
 	read_type(in, ret);
 	ret->session_id = take_required(in, &session_id_rule);
-	ret->queue_id = ret->is_cancel ? take_text(in, &queue_id_rule) : take_required(in, &queue_id_rule);
+	read_destination(in, ret);
+	ret->user_id = take_text(in, &user_id_rule);
+	ret->url_token = take_text(in, &url_token_rule);
 	ret->handoff_id = take_text(in, &handoff_id_rule);
 	ret->tenant = take_text(in, &tenant_rule);
 	read_batch_id(in, ret);
@@ -398,6 +455,9 @@ void request_fini(struct request *request)
 {
 	free(request->session_id);
 	free(request->queue_id);
+	free(request->user_id);
+	free(request->url_token);
+	free(request->target);
 	free(request->handoff_id);
 	free(request->tenant);
 	free(request->batch_id);

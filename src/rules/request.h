@@ -19,17 +19,23 @@
 #include "handoff/record.h"
 #include "handoff/span.h"
 #include "rules/history.h"
+#include "rules/target.h"
 
 #define REQUEST_SESSION_ID_MAX     256
 #define REQUEST_ID_MAX             128 /* of a given handoffId or batchId */
 #define REQUEST_TENANT_MAX         256
+#define REQUEST_USER_ID_MAX        256 /* of a userId or urlToken */
 #define REQUEST_METADATA_KEYS_MAX  64
 #define REQUEST_METADATA_BYTES_MAX 16384
 
 struct request {
 	bool is_cancel;
-	char *session_id;      /* NULL when missing or invalid, as all strings here */
-	char *queue_id;        /* as given */
+	char *session_id; /* NULL when missing or invalid, as all strings here */
+	char *queue_id;   /* as given, by queueId or by a target that is a queue */
+	char *user_id;    /* of the caller, for profiles that need it */
+	char *url_token;  /* of the endpoint that the caller came by, likewise */
+	enum target_type target_type;
+	char *target;          /* the SIP URI or the number; NULL: the queue */
 	char *handoff_id;      /* given, ce_id, or TOPIC/PARTITION/OFFSET@TIMESTAMP; NULL only after -ENOMEM */
 	bool handoff_id_given; /* by the request or ce_id; of a cancel by the request alone (its ce_id names the cancel
 				  itself), and one without it means the whole session */

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/text.h"
+#include "rules/conversation.h"
 
 bool session_says(struct span json_string, const char *const *words, size_t count)
 {
@@ -84,6 +85,19 @@ static enum session_marker marker_of(struct span text, const struct session_read
 	return attempt >= unexplained ? MARKER_THIS : MARKER_EARLIER;
 }
 
+enum session_marker session_marker_read(struct scan_value value, const struct session_reader *reader)
+{
+	if (value.type != SCAN_STRING)
+		return MARKER_FOREIGN;
+	char storage[1025];
+	struct buf text;
+	buf_init_on(&text, storage, sizeof(storage));
+	scan_decode_string(&text, value.text);
+	const enum session_marker marker = buf_ok(&text) ? marker_of(buf_span(&text), reader) : MARKER_FOREIGN;
+	buf_fini(&text);
+	return marker;
+}
+
 /* Without a marker only the session's state can tell: transferring to our queue is our own work. */
 static enum session_marker marker_guessed(const struct session *session, const struct session_reader *reader)
 {
@@ -102,15 +116,7 @@ static enum session_marker marker_in(const struct session *session, const struct
 		return marker_guessed(session, reader);
 	if (!session->variables.text.p || !scan_find(session->variables, reader->marker_variable, &value))
 		return MARKER_NONE;
-	if (value.type != SCAN_STRING)
-		return MARKER_FOREIGN;
-	char storage[1025];
-	struct buf text;
-	buf_init_on(&text, storage, sizeof(storage));
-	scan_decode_string(&text, value.text);
-	const enum session_marker marker = buf_ok(&text) ? marker_of(buf_span(&text), reader) : MARKER_FOREIGN;
-	buf_fini(&text);
-	return marker;
+	return session_marker_read(value, reader);
 }
 
 /* One complete JSON object, or -EINVAL. */

@@ -46,6 +46,11 @@ struct session_word {
 	enum session_status status;
 };
 struct session_view {
+	/* With `items` the reply is a conversation, whose items tell all that is known (rules/conversation.c). */
+	const char *items;
+	const char *time;                /* of an item: the newest one counts */
+	const char *const *transferring; /* of an item: true there means that an agent was asked for; NULL-terminated */
+	const char *note;                /* of an item: an object, or its text, in which the marker may stand */
 	const char *channel;
 	const char *const *voice; /* the channels that are voice; NULL-terminated */
 	const char *status;
@@ -102,6 +107,9 @@ struct flow_view {
 /* 0, or -EINVAL when the body is not one complete JSON object. */
 int update_reply_read(struct span body, const struct update_view *view, struct update_reply *ret) MUST_CHECK;
 int flow_reply_read(struct span body, const struct flow_view *view, struct flow_reply *ret) MUST_CHECK;
+
+/* Whose marker is this JSON value, which stands under the marker's name? */
+enum session_marker session_marker_read(struct scan_value value, const struct session_reader *reader);
 
 /* Does this JSON string (with its quotes) say one of these words? */
 bool session_says(struct span json_string, const char *const *words, size_t count);

@@ -4,6 +4,7 @@
 #include <json-c/json.h>
 
 #include "sandbox/raw.h"
+#include "sandbox/vendor.h"
 
 /* --- reading --- */
 
@@ -55,10 +56,59 @@ static const char *read_trigger(struct json_object *body)
 	return NULL;
 }
 
-const char *api_read(struct api_request *request, struct json_tokener *tokener, struct span text)
+static bool starts_with(const char **path, const char *prefix)
+{
+	const size_t n = strlen(prefix);
+	if (strncmp(*path, prefix, n) != 0)
+		return false;
+	*path += n;
+	return true;
+}
+
+/* The seed's paths. */
+static void route_seed(struct api_route *route, const char *method, const char *path)
+{
+	const bool post = strcmp(method, "POST") == 0;
+	if (strcmp(path, "/auth/login") == 0) {
+		route->stage = post ? STAGE_LOGIN : STAGE_COUNT;
+	} else if (strcmp(path, "/flow") == 0) {
+		route->stage = post ? STAGE_TRIGGER : STAGE_COUNT;
+	} else if (!starts_with(&path, "/session/") || *path == '\0' || strchr(path, '/')) {
+		route->status = 404;
+	} else {
+		route->session = span_of(path);
+		if (strcmp(method, "GET") == 0)
+			route->stage = STAGE_FETCH;
+		else if (strcmp(method, "PUT") == 0)
+			route->stage = STAGE_UPDATE;
+	}
+}
+
+void api_route(struct api_route *route, const char *method, const char *path)
+{
+	*route = (struct api_route){ .personality = route->personality, .stage = STAGE_COUNT, .status = 405 };
+	if (route->personality == PERSONALITY_COGNIGY_AI)
+		vendor_route(route, method, path);
+	else
+		route_seed(route, method, path);
+}
+
+const char *api_content_type(const struct api_request *request)
+{
+	if (request->stage == STAGE_FETCH)
+		return NULL;
+	return request->stage == STAGE_LOGIN && request->personality == PERSONALITY_COGNIGY_AI
+		       ? "application/x-www-form-urlencoded"
+		       : "application/json";
+}
+
+const char *api_read(struct api_request *request, struct json_tokener *tokener, const char *authorization,
+		     struct span text)
 {
 	request->body = NULL;
 	request->variables = SPAN_NONE;
+	if (request->personality == PERSONALITY_COGNIGY_AI && request->stage != STAGE_FETCH)
+		return vendor_read(request, tokener, authorization, text);
 	if (request->stage == STAGE_FETCH)
 		return text.n > 0 ? "a fetch has no body" : NULL;
 	if (request->stage == STAGE_UPDATE)
@@ -266,7 +316,8 @@ static bool trigger(struct world *world, const struct api_request *request, stru
 	return true;
 }
 
-bool api_execute(struct world *world, const struct api_request *request, const struct instant *now, struct reply *reply)
+static bool execute(struct world *world, const struct api_request *request, const struct instant *now,
+		    struct reply *reply)
 {
 	if (request->stage == STAGE_LOGIN)
 		return login(world, request, now, reply);
@@ -280,10 +331,19 @@ bool api_execute(struct world *world, const struct api_request *request, const s
 		return false;
 	switch (request->stage) {
 	case STAGE_FETCH:
-		return fetch(request->session, now->mono, reply);
+		return request->personality == PERSONALITY_COGNIGY_AI ? vendor_fetch(request->session, now, reply)
+								      : fetch(request->session, now->mono, reply);
 	case STAGE_UPDATE:
 		return update(world, request, reply);
 	default:
 		return trigger(world, request, reply);
 	}
+}
+
+bool api_execute(struct world *world, const struct api_request *request, const struct instant *now, struct reply *reply)
+{
+	const bool executed = execute(world, request, now, reply);
+	if (executed && request->personality == PERSONALITY_COGNIGY_AI)
+		vendor_tell(request, reply);
+	return executed;
 }

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "sandbox/api.h"
+#include "sandbox/vendor.h"
 
 enum { IDLE_MAX = 512, KEY_MAX = 256, REASON_SIZE = 96 };
 
@@ -271,40 +272,9 @@ usec_t calls_wait(const struct calls *calls, usec_t now)
 
 /* --- arriving --- */
 
-static bool starts_with(const char **path, const char *prefix)
-{
-	const size_t n = strlen(prefix);
-	if (strncmp(*path, prefix, n) != 0)
-		return false;
-	*path += n;
-	return true;
-}
-
-/* Which step is it? STAGE_COUNT with the status to refuse it with, when it is none. `*ret_id` is the session in the
- * path, still encoded, or NULL. */
-static enum stage route(const char *method, const char *path, const char **ret_id, int *ret_status)
-{
-	const bool post = strcmp(method, "POST") == 0;
-	*ret_id = NULL;
-	*ret_status = 405;
-	if (strcmp(path, "/auth/login") == 0)
-		return post ? STAGE_LOGIN : STAGE_COUNT;
-	if (strcmp(path, "/flow") == 0)
-		return post ? STAGE_TRIGGER : STAGE_COUNT;
-	if (!starts_with(&path, "/session/") || *path == '\0' || strchr(path, '/')) {
-		*ret_status = 404;
-		return STAGE_COUNT;
-	}
-	*ret_id = path;
-	if (strcmp(method, "GET") == 0)
-		return STAGE_FETCH;
-	return strcmp(method, "PUT") == 0 ? STAGE_UPDATE : STAGE_COUNT;
-}
-
 /* The entry of the session that the call is about. NULL: none, and the call is none of ours then. */
-static struct session *find_session(struct world *world, const struct api_request *request, const char *encoded)
+static struct session *find_session(struct world *world, const struct api_request *request, struct span encoded)
 {
-	char room[3 * SESSION_ID_MAX + 1];
 	struct buf id;
 	struct session *session = NULL;
 	if (request->stage == STAGE_TRIGGER && request->body) {
@@ -312,11 +282,10 @@ static struct session *find_session(struct world *world, const struct api_reques
 		return text && *text && strlen(text) <= SESSION_ID_MAX ? sessions_need(&world->sessions, span_of(text))
 								       : NULL;
 	}
-	if (!encoded || strlen(encoded) >= sizeof(room))
+	if (!encoded.p || encoded.n >= 3 * SESSION_ID_MAX + 1)
 		return NULL;
 	buf_init(&id, SESSION_ID_MAX);
-	if (text_percent_decode(&id, span_of(encoded)) == 0 && buf_ok(&id) && id.len > 0 &&
-	    !text_has_control(buf_span(&id)))
+	if (text_percent_decode(&id, encoded) == 0 && buf_ok(&id) && id.len > 0 && !text_has_control(buf_span(&id)))
 		session = sessions_need(&world->sessions, buf_span(&id));
 	buf_fini(&id);
 	return session;
@@ -373,11 +342,16 @@ static bool not_allowed(struct world *world, const struct call *call, struct rep
 	if (call->request.stage == STAGE_LOGIN)
 		return false;
 	const char *authorization = http_exchange_header(call->exchange, "authorization");
-	switch (auth_check(&world->auth, authorization, call->request.stage, now->mono, &scope)) {
+	const enum auth_verdict verdict =
+		call->request.personality == PERSONALITY_COGNIGY_AI
+			? vendor_check(&world->auth, http_exchange_header(call->exchange, "x-api-key"), authorization,
+				       now->mono)
+			: auth_check(&world->auth, authorization, call->request.stage, now->mono, &scope);
+	switch (verdict) {
 	case AUTH_OK:
 		return false;
 	case AUTH_MISSING:
-		reply_problem(reply, 401, "token_missing", "there is no Authorization header");
+		reply_problem(reply, 401, "token_missing", "there is no Authorization header, or none that counts");
 		return true;
 	case AUTH_UNKNOWN:
 		reply_problem(reply, 401, "token_unknown", "this token was never issued, or was revoked");
@@ -399,8 +373,9 @@ static bool refused(struct world *world, struct call *call, const char *problem,
 	if (over_limit(world, reply, now) || not_allowed(world, call, reply, now))
 		return true;
 	const char *type = http_exchange_header(call->exchange, "content-type");
-	if (call->request.stage != STAGE_FETCH && (!type || strncasecmp(type, "application/json", 16) != 0)) {
-		reply_problem(reply, 415, "not_json", "Content-Type must be application/json");
+	const char *wanted = api_content_type(&call->request);
+	if (wanted && (!type || strncasecmp(type, wanted, strlen(wanted)) != 0)) {
+		reply_problem(reply, 415, "content_type", wanted);
 		return true;
 	}
 	if (!problem && call->request.stage != STAGE_LOGIN && !call->request.session)
@@ -429,22 +404,27 @@ static void refuse_unknown(struct calls *calls, struct call *call, int status, c
 	answer(calls, call, now);
 }
 
-void calls_arrive(struct calls *calls, struct http_exchange *exchange, const char *path, const struct instant *now)
+void calls_arrive(struct calls *calls, struct http_exchange *exchange, enum personality as, const char *path,
+		  const struct instant *now)
 {
 	struct world *world = calls->world;
-	const char *encoded;
-	int status;
-	struct call *call = call_new(calls, exchange, route(http_exchange_method(exchange), path, &encoded, &status));
+	struct api_route route = { .personality = as };
+	api_route(&route, http_exchange_method(exchange), path);
+	struct call *call = call_new(calls, exchange, route.stage);
 	if (!call) {
 		http_answer_drop(exchange);
 		return;
 	}
 	if (call->request.stage == STAGE_COUNT) {
-		refuse_unknown(calls, call, status, now);
+		refuse_unknown(calls, call, route.status, now);
 		return;
 	}
-	const char *problem = api_read(&call->request, world->tokener, http_exchange_body(exchange));
-	call->request.session = find_session(world, &call->request, encoded);
+	call->reply.trace = as == PERSONALITY_COGNIGY_AI ? ++world->traces : 0;
+	call->request.personality = as;
+	call->request.needs_token = route.needs_token;
+	const char *problem = api_read(&call->request, world->tokener, http_exchange_header(exchange, "authorization"),
+				       http_exchange_body(exchange));
+	call->request.session = find_session(world, &call->request, route.session);
 	read_key(call);
 	write_down(calls, call, now);
 	usec_t delay = 0;

@@ -14,6 +14,7 @@
 
 #include "base/heap.h"
 #include "doors/http_server.h"
+#include "sandbox/api.h"
 #include "sandbox/world.h"
 
 struct call;
@@ -32,8 +33,9 @@ void calls_init(struct calls *calls, struct world *world);
 void calls_drop(struct calls *calls);
 void calls_fini(struct calls *calls);
 
-/* A request below the API's base path; `path` is what follows it. */
-void calls_arrive(struct calls *calls, struct http_exchange *exchange, const char *path, const struct instant *now);
+/* A request to one of the two APIs; `path` is what follows its base. */
+void calls_arrive(struct calls *calls, struct http_exchange *exchange, enum personality as, const char *path,
+		  const struct instant *now);
 void calls_vanish(struct calls *calls, struct http_exchange *exchange);
 /* Goes on with what has waited long enough. */
 void calls_run(struct calls *calls, const struct instant *now);

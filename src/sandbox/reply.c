@@ -25,6 +25,7 @@ void reply_reset(struct reply *reply)
 	reply->content_type = NULL;
 	reply->header_count = 0;
 	reply->closed_until = 0;
+	reply->trace = 0;
 }
 
 void reply_problem(struct reply *reply, int status, const char *code, const char *detail)
@@ -33,6 +34,9 @@ void reply_problem(struct reply *reply, int status, const char *code, const char
 	buf_reset(&reply->body);
 	buf_add_format(&reply->body, "{\"status\":%d,\"code\":\"%s\",\"detail\":", status, code);
 	raw_add_string(&reply->body, span_of(detail ? detail : code));
+	if (reply->trace > 0)
+		buf_add_format(&reply->body, ",\"title\":\"%s\",\"traceId\":\"sbx-trace-%llu\"", code,
+			       (unsigned long long)reply->trace);
 	buf_add_char(&reply->body, '}');
 }
 

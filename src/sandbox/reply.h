@@ -22,6 +22,7 @@ struct reply {
 	size_t header_count;
 	char retry_after[64];
 	char date[64];
+	uint64_t trace;      /* number of its traceId; 0: it has none */
 	usec_t closed_until; /* monotonic: what Retry-After promised; 0 when it did not */
 };
 

@@ -34,6 +34,7 @@ static struct session *session_free(struct session *session)
 	free(session->user_id);
 	free(session->call_id);
 	free(session->variables);
+	free(session->note);
 	free(session->target);
 	free(session->id);
 	free(session);

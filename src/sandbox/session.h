@@ -48,6 +48,7 @@ struct session {
 	char *call_id;                /* NULL: genesys_call_NUMBER */
 	char *variables;              /* JSON object, exactly as given; NULL: session_default_variables */
 	size_t variables_len;
+	char *note;           /* the data of the newest message that was injected, or NULL */
 	char *target;         /* variables.transferTarget of the last update, or NULL */
 	uint64_t transfer_id; /* 0: none */
 	struct execution *executions;

@@ -30,9 +30,10 @@ static void on_request(void *arg, struct http_exchange *exchange)
 		control_answer(s->world, &s->calls, exchange, path + strlen(CONTROL_PATH));
 		return;
 	}
-	const bool ours = strncmp(path, BASE_PATH "/", strlen(BASE_PATH) + 1) == 0;
+	const bool is_seed = strncmp(path, BASE_PATH "/", strlen(BASE_PATH) + 1) == 0;
 	const struct instant now = clock_read();
-	calls_arrive(&s->calls, exchange, ours ? path + strlen(BASE_PATH) : "", &now);
+	calls_arrive(&s->calls, exchange, is_seed ? PERSONALITY_SEED : PERSONALITY_COGNIGY_AI,
+		     is_seed ? path + strlen(BASE_PATH) : path, &now);
 }
 
 static void on_gone(void *arg, struct http_exchange *exchange)

@@ -39,6 +39,7 @@ struct world {
 	struct book book;
 	uint64_t transfers;           /* numbers transferIds */
 	uint64_t executions;          /* numbers flowExecutionIds */
+	uint64_t traces;              /* numbers traceIds */
 	uint64_t random;              /* state of the jitter */
 	struct json_tokener *tokener; /* json-c's, used again and again */
 };

@@ -12,14 +12,16 @@
 
 static const struct profile_step *step_of(const struct settings_tenant *settings, enum stage stage)
 {
-	return profile_step(settings->profile, stage);
+	return profile_step(settings->profile, settings->auth, stage);
 }
 
 int cognigy_write_body(enum stage stage, const struct filling *filling, struct buf *body)
 {
-	const char *template = step_of(filling->settings, stage)->body;
+	const struct profile_step *step = step_of(filling->settings, stage);
 	buf_reset(body);
-	return template ? filling_body(body, template, filling) : 0;
+	if (!step->body)
+		return 0;
+	return step->is_form ? filling_encoded(body, step->body, filling) : filling_body(body, step->body, filling);
 }
 
 struct http_options cognigy_http_options(const struct settings_tenant *settings, size_t max_in_flight)
@@ -50,14 +52,17 @@ usec_t cognigy_timeout(const struct settings_tenant *settings, const struct cogn
 static int write_url(struct buf *url, const struct cognigy_call *call)
 {
 	const struct settings_tenant *settings = call->filling.settings;
-	const char *const paths[] = {
-		[STAGE_LOGIN] = settings->login_path,
-		[STAGE_FETCH] = settings->session_path,
-		[STAGE_UPDATE] = settings->session_path,
-		[STAGE_TRIGGER] = settings->flow_path,
+	const struct {
+		const char *host, *path;
+	} places[] = {
+		[STAGE_LOGIN] = { settings->token_url, settings->token_url[0] ? "" : settings->login_path },
+		[STAGE_FETCH] = { "", settings->session_path },
+		[STAGE_UPDATE] = { "", settings->update_path[0] ? settings->update_path : settings->session_path },
+		[STAGE_TRIGGER] = { settings->endpoint_url, settings->flow_path },
 	};
-	buf_add_text(url, settings->base_url);
-	return filling_path(url, paths[call->stage], &call->filling);
+	const char *host = places[call->stage].host;
+	buf_add_text(url, host[0] ? host : settings->base_url);
+	return filling_encoded(url, places[call->stage].path, &call->filling);
 }
 
 /* The header lines of a call: those without a hole are the profile's own, the others are written into `text`. */

@@ -34,12 +34,22 @@ static size_t add_metadata(const struct request *request, struct merge_pair *pai
 	return count;
 }
 
-static size_t add_own(const struct settings_tenant *settings, const struct buf *target, const struct buf *marker,
+/* The type as a JSON string. */
+static struct span target_type(const struct request *request)
+{
+	static const struct span types[] = {
+		[TARGET_QUEUE] = { "\"queue\"", 7 }, [TARGET_SIP] = { "\"sip\"", 5 }, [TARGET_TEL] = { "\"tel\"", 5 }
+	};
+	return types[request->target_type];
+}
+
+static size_t add_own(const struct filling *filling, const struct buf *target, const struct buf *marker,
 		      struct merge_pair *pairs)
 {
+	const struct settings_tenant *settings = filling->settings;
 	size_t count = 0;
 	pairs[count++] = (struct merge_pair){ SPAN(VAR_TRANSFER_TARGET), buf_span(target) };
-	pairs[count++] = (struct merge_pair){ SPAN(VAR_TRANSFER_TYPE), SPAN("\"queue\"") };
+	pairs[count++] = (struct merge_pair){ SPAN(VAR_TRANSFER_TYPE), target_type(filling->request) };
 	pairs[count++] = (struct merge_pair){ SPAN(VAR_HANDOFF_TRIGGER), SPAN("true") };
 	pairs[count++] = (struct merge_pair){ SPAN(VAR_TELEPHONY_ACTION), SPAN("\"transfer\"") };
 	if (settings->marker_variable[0])
@@ -66,23 +76,36 @@ static int worst_of(const struct buf *const *bufs, size_t count, int r)
 	return r;
 }
 
-static int write_variables(const struct filling *filling, struct buf *out)
+/* What a handoff writes, over the session's variables and the caller's metadata where `with_foreign`. */
+static int write_pairs(const struct filling *filling, bool with_foreign, struct buf *out)
 {
+	const struct request *request = filling->request;
+	const struct scan_value nothing = { .type = SCAN_OBJECT, .text = SPAN_NONE };
 	struct merge_pair pairs[PAIRS_MAX];
 	struct buf keys, target, marker;
 	buf_init(&keys, REQUEST_METADATA_BYTES_MAX);
-	buf_init(&target, 256);
+	buf_init(&target, 6 * TARGET_VALUE_MAX + 2);
 	buf_init(&marker, 8192);
-	size_t count = add_metadata(filling->request, pairs, &keys);
-	write_quoted(&target, span_of(filling->request->queue_id));
+	size_t count = with_foreign ? add_metadata(request, pairs, &keys) : 0;
+	write_quoted(&target, span_of(request->target ? request->target : request->queue_id));
 	write_marker(&marker, filling);
-	count += add_own(filling->settings, &target, &marker, pairs + count);
-	int r = merge_object(out, filling->variables, pairs, count);
+	count += add_own(filling, &target, &marker, pairs + count);
+	int r = merge_object(out, with_foreign ? filling->variables : nothing, pairs, count);
 	r = worst_of((const struct buf *const[]){ out, &keys, &target, &marker }, 4, r);
 	buf_fini(&keys);
 	buf_fini(&target);
 	buf_fini(&marker);
 	return r;
+}
+
+static int write_variables(const struct filling *filling, struct buf *out)
+{
+	return write_pairs(filling, true, out);
+}
+
+static int write_data(const struct filling *filling, struct buf *out)
+{
+	return write_pairs(filling, false, out);
 }
 
 /* ---- the holes ---- */
@@ -96,6 +119,21 @@ static int write_preserve_media_stream(const struct filling *filling, struct buf
 static struct span session_id(const struct filling *filling)
 {
 	return span_of(filling->request->session_id);
+}
+
+static struct span user_id(const struct filling *filling)
+{
+	return span_of(filling->request->user_id);
+}
+
+static struct span url_token(const struct filling *filling)
+{
+	return span_of(filling->request->url_token);
+}
+
+static struct span scope(const struct filling *filling)
+{
+	return span_of(filling->settings->scope);
 }
 
 static struct span intent(const struct filling *filling)
@@ -129,6 +167,10 @@ static const struct hole {
 	{ .name = { "preserveMediaStream", 19 }, .json = write_preserve_media_stream },
 	{ .name = { "intent", 6 }, .text = intent },
 	{ .name = { "text", 4 }, .text = text },
+	{ .name = { "data", 4 }, .json = write_data },
+	{ .name = { "userId", 6 }, .text = user_id },
+	{ .name = { "urlToken", 8 }, .text = url_token },
+	{ .name = { "scope", 5 }, .text = scope },
 	{ .name = { "clientId", 8 }, .text = client_id },
 	{ .name = { "clientSecret", 12 }, .text = client_secret },
 };
@@ -141,7 +183,7 @@ static const struct hole *find(struct span name)
 	return NULL;
 }
 
-static int fill_path(const void *arg, struct span name, struct buf *out)
+static int fill_encoded(const void *arg, struct span name, struct buf *out)
 {
 	const struct hole *hole = find(name);
 	if (!hole || !hole->text)
@@ -183,9 +225,9 @@ static int write_filled(struct buf *out, const char *template, template_fill *fi
 	return r < 0 ? r : buf_result(out);
 }
 
-int filling_path(struct buf *out, const char *template, const struct filling *filling)
+int filling_encoded(struct buf *out, const char *template, const struct filling *filling)
 {
-	return write_filled(out, template, fill_path, filling);
+	return write_filled(out, template, fill_encoded, filling);
 }
 
 int filling_header(struct buf *out, const char *template, const struct filling *filling)

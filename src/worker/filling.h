@@ -2,8 +2,8 @@
  * filling - what goes into the holes of a profile's templates?
  *
  * Paths, headers and bodies of a call are templates (rules/profile.h, settings); here stands what each {name} in them
- * means. In a path a value is percent-encoded, in a body it is a complete JSON value, in a header it stands as it is.
- * Pure. Values are borrowed until the filling is done.
+ * means. In a path or a form a value is percent-encoded, in a body it is a complete JSON value, in a header it stands
+ * as it is. Pure. Values are borrowed until the filling is done.
  */
 #ifndef HANDOFF_FILLING_H
 #define HANDOFF_FILLING_H
@@ -25,7 +25,7 @@ struct filling {
 
 /* Each appends. 0; -EINVAL when two of the session's variables have the same name (nothing could be merged
  * faithfully); -EMSGSIZE or -ENOMEM. */
-int filling_path(struct buf *out, const char *template, const struct filling *filling) MUST_CHECK;
+int filling_encoded(struct buf *out, const char *template, const struct filling *filling) MUST_CHECK;
 int filling_header(struct buf *out, const char *template, const struct filling *filling) MUST_CHECK;
 int filling_body(struct buf *out, const char *template, const struct filling *filling) MUST_CHECK;
 

@@ -126,6 +126,11 @@ static void place(struct worker *w, struct job *job)
 		cancel_take(w, job);
 		return;
 	}
+	const char *unfit = profile_complaint(tenant->settings->profile, &job->request);
+	if (unfit) {
+		reject(w, job, REASON_INVALID, unfit);
+		return;
+	}
 	struct history *history = &job->handoff.history;
 	const bool is_twin = is_duplicate(w, job);
 	history->progress.cancel_asked |= !is_twin && cancel_awaits(w, job);

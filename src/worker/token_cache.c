@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "rules/login.h"
 #include "rules/reply.h"
 #include "rules/retry_after.h"
@@ -23,6 +24,7 @@ struct token_cache {
 	token_cache_heard *heard;
 	void *arg;
 	struct buf header;  /* the line as sent; empty: no token */
+	struct buf basic;   /* a login's own header line, while it is started */
 	struct buf missing; /* scopes that were not granted */
 	uint64_t serial;
 	usec_t serves_until;
@@ -49,6 +51,7 @@ struct token_cache *token_cache_new(struct http *http, const struct settings_ten
 	cache->arg = arg;
 	buf_init(&cache->header, HEADER_MAX);
 	buf_init(&cache->missing, MISSING_MAX);
+	buf_init(&cache->basic, 4 * HEADER_MAX);
 	buf_init(&cache->body, HEADER_MAX);
 	return cache;
 }
@@ -70,6 +73,7 @@ struct token_cache *token_cache_free(struct token_cache *cache)
 	wipe(&cache->body);
 	buf_fini(&cache->header);
 	buf_fini(&cache->missing);
+	buf_fini(&cache->basic);
 	buf_fini(&cache->body);
 	free(cache);
 	return NULL;
@@ -87,14 +91,28 @@ static void fail(struct token_cache *cache, int64_t retry_after_ms)
 	cache->heard(cache->arg, false, &cache->trouble, cache->now.mono);
 }
 
+static const struct credential *credential_of(const struct token_cache *cache)
+{
+	return profile_credential(cache->settings->auth);
+}
+
+static void succeed(struct token_cache *cache)
+{
+	cache->failures = 0;
+	cache->trouble.kind = FAULT_NONE;
+	cache->trouble.message[0] = '\0';
+	cache->heard(cache->arg, true, &cache->trouble, cache->now.mono);
+}
+
 /* Takes the token over; false when there is no memory for it. */
 static bool take_token(struct token_cache *cache, const struct login_reply *login)
 {
 	wipe(&cache->header);
-	buf_add_text(&cache->header, "Authorization: Bearer ");
+	buf_add_text(&cache->header, credential_of(cache)->header);
 	scan_decode_string(&cache->header, login->access_token);
 	buf_reset(&cache->missing);
-	login_missing_scopes(&cache->missing, login->scope);
+	if (profile_knows_scopes(cache->settings->profile))
+		login_missing_scopes(&cache->missing, login->scope);
 	if (!buf_ok(&cache->header)) {
 		wipe(&cache->header);
 		return false;
@@ -137,10 +155,7 @@ static void on_reply(void *arg, const struct http_reply *http)
 	const struct reply_facts facts = cognigy_facts(cache->settings, STAGE_LOGIN, http);
 	reply_read(&facts, NULL, cache->now.unix_ms, &reply);
 	if (reply.kind == FAULT_NONE && take_token(cache, &reply.login)) {
-		cache->failures = 0;
-		cache->trouble.kind = FAULT_NONE;
-		cache->trouble.message[0] = '\0';
-		cache->heard(cache->arg, true, &cache->trouble, cache->now.mono);
+		succeed(cache);
 		return;
 	}
 	if (reply.kind == FAULT_NONE)
@@ -150,39 +165,72 @@ static void on_reply(void *arg, const struct http_reply *http)
 	fail(cache, reply.retry_after_ms);
 }
 
-/* False with the trouble noted when the secret cannot be read. */
-static bool write_body(struct token_cache *cache, struct filling *filling)
+/* "name:secret" by the Basic scheme, both percent-encoded first (RFC 6749, 2.3.1). */
+static void write_basic(struct token_cache *cache, struct span secret)
 {
-	struct buf secret, error;
-	buf_init(&secret, 4096);
-	buf_init(&error, sizeof(cache->trouble.message));
-	bool ok = settings_secret(cache->settings, &secret, &error) == 0;
-	filling->secret = buf_span(&secret);
-	if (!ok)
-		fault_set(&cache->trouble, 0, FAULT_DEPENDENCY_DOWN, "login is not possible: %s", buf_text(&error));
-	else
-		ok = cognigy_write_body(STAGE_LOGIN, filling, &cache->body) == 0;
-	filling->secret = SPAN_NONE;
-	wipe(&secret);
-	buf_fini(&secret);
-	buf_fini(&error);
-	return ok;
+	struct buf pair;
+	buf_init(&pair, HEADER_MAX);
+	text_percent_encode(&pair, span_of(cache->settings->client_id));
+	buf_add_char(&pair, ':');
+	text_percent_encode(&pair, secret);
+	buf_reset(&cache->basic);
+	buf_add_text(&cache->basic, "Authorization: Basic ");
+	text_base64_encode(&cache->basic, buf_span(&pair));
+	wipe(&pair);
+	buf_fini(&pair);
 }
 
-static void start_login(struct token_cache *cache)
+static void log_in(struct token_cache *cache, struct span secret)
 {
 	struct cognigy_call call = { .stage = STAGE_LOGIN,
-				     .filling = { .settings = cache->settings },
+				     .filling = { .settings = cache->settings, .secret = secret },
 				     .time_left = USEC_NEVER };
-	if (!write_body(cache, &call.filling)) {
-		fail(cache, -1);
-		return;
+	if (credential_of(cache)->is_basic) {
+		write_basic(cache, secret);
+		call.authorization = buf_text(&cache->basic);
 	}
-	cache->call = cognigy_start(cache->http, &call, &cache->body, on_reply, cache);
+	if (buf_ok(&cache->basic) && cognigy_write_body(STAGE_LOGIN, &call.filling, &cache->body) == 0)
+		cache->call = cognigy_start(cache->http, &call, &cache->body, on_reply, cache);
+	wipe(&cache->basic);
 	if (!cache->call) {
 		fault_set(&cache->trouble, 0, FAULT_OURS, "login could not be started: out of memory");
 		fail(cache, -1);
 	}
+}
+
+/* The secret is all: it serves until it is refused, and is read again then. */
+static void take_secret(struct token_cache *cache, struct span secret)
+{
+	wipe(&cache->header);
+	buf_add_text(&cache->header, credential_of(cache)->header);
+	buf_add_span(&cache->header, secret);
+	if (!buf_ok(&cache->header)) {
+		wipe(&cache->header);
+		fault_set(&cache->trouble, 0, FAULT_OURS, "the secret cannot be kept: out of memory");
+		fail(cache, -1);
+		return;
+	}
+	cache->serial++;
+	cache->serves_until = cache->refresh_at = USEC_NEVER;
+	succeed(cache);
+}
+
+static void start_login(struct token_cache *cache)
+{
+	struct buf secret, error;
+	buf_init(&secret, 4096);
+	buf_init(&error, sizeof(cache->trouble.message));
+	if (settings_secret(cache->settings, &secret, &error) < 0) {
+		fault_set(&cache->trouble, 0, FAULT_DEPENDENCY_DOWN, "login is not possible: %s", buf_text(&error));
+		fail(cache, -1);
+	} else if (credential_of(cache)->login.method) {
+		log_in(cache, buf_span(&secret));
+	} else {
+		take_secret(cache, buf_span(&secret));
+	}
+	wipe(&secret);
+	buf_fini(&secret);
+	buf_fini(&error);
 }
 
 void token_cache_run(struct token_cache *cache, const struct instant *now)

@@ -33,6 +33,7 @@ static struct {
 	int cancelled;
 	char url[256];
 	char body[512];
+	char headers[512];
 	http_done *done;
 	void *arg;
 } web;
@@ -46,6 +47,10 @@ struct http_call *http_start(struct http *http, const struct http_request *reque
 	assert_string_equal(request->method, "POST");
 	snprintf(web.url, sizeof(web.url), "%s", request->url);
 	snprintf(web.body, sizeof(web.body), "%.*s", SPAN_FMT(request->body));
+	web.headers[0] = '\0';
+	for (size_t i = 0; i < request->header_count; i++)
+		snprintf(web.headers + strlen(web.headers), sizeof(web.headers) - strlen(web.headers), "%s\n",
+			 request->headers[i]);
 	web.open = true;
 	web.started++;
 	web.done = done;
@@ -98,6 +103,10 @@ static int set_up(void **state)
 	heard_ok = heard_trouble = 0;
 	tenant = (struct settings_tenant){ .name = "acme",
 					   .base_url = "http://origin/api/v1",
+					   .endpoint_url = "",
+					   .token_url = "",
+					   .update_path = "",
+					   .scope = "",
 					   .login_path = "/auth/login",
 					   .client_id = "me",
 					   .client_secret = "s\"ecret",
@@ -165,6 +174,57 @@ static void test_single_flight_and_what_is_sent(void **state)
 	assert_int_equal(heard_ok, 1);
 	run(USEC_PER_SEC);
 	assert_int_equal(web.started, 1);
+}
+
+static void test_oauth2_in_the_form(void **state)
+{
+	uint64_t serial;
+	(void)state;
+	tenant.auth = CREDENTIAL_OAUTH2;
+	tenant.token_url = "https://login/token";
+	tenant.scope = "a b";
+	run(0);
+	assert_string_equal(web.url, "https://login/token");
+	assert_string_equal(web.body, "grant_type=client_credentials&client_id=me&client_secret=s%22ecret&scope=a%20b");
+	assert_string_equal(web.headers, "Content-Type: application/x-www-form-urlencoded\nAccept: application/json\n");
+	answer(200, "{\"access_token\":\"t\",\"expires_in\":3600}");
+	assert_string_equal(header(&serial), "Authorization: Bearer t");
+}
+
+static void test_oauth2_by_the_basic_scheme(void **state)
+{
+	(void)state;
+	tenant.auth = CREDENTIAL_OAUTH2_BASIC;
+	tenant.token_url = "https://login/token";
+	run(0);
+	assert_string_equal(web.body, "grant_type=client_credentials&scope=");
+	/* me:s%22ecret */
+	assert_string_equal(web.headers, "Authorization: Basic bWU6cyUyMmVjcmV0\nContent-Type: application/"
+					 "x-www-form-urlencoded\nAccept: application/json\n");
+}
+
+/* The secret is all: no call is made, and a refusal has it read again. */
+static void test_secrets_that_need_no_login(void **state)
+{
+	uint64_t serial;
+	(void)state;
+	tenant.auth = CREDENTIAL_API_KEY;
+	run(0);
+	assert_int_equal(web.started, 0);
+	assert_string_equal(header(&serial), "X-API-Key: s\"ecret");
+	assert_int_equal(heard_ok, 1);
+	run(1000 * 3600 * USEC_PER_SEC);
+	assert_string_equal(header(&serial), "X-API-Key: s\"ecret");
+	assert_int_equal(heard_ok, 1);
+	tenant.auth = CREDENTIAL_BEARER;
+	tenant.client_secret = "other";
+	token_cache_refuse(cache, serial);
+	assert_null(header(&serial));
+	assert_int_equal(wait_for_login(), 0);
+	run(0);
+	assert_string_equal(header(&serial), "Authorization: Bearer other");
+	assert_int_equal(serial, 2);
+	assert_int_equal(web.started, 0);
 }
 
 static void test_life(void **state)
@@ -390,6 +450,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_single_flight_and_what_is_sent),
+		TEST(test_oauth2_in_the_form),
+		TEST(test_oauth2_by_the_basic_scheme),
+		TEST(test_secrets_that_need_no_login),
 		TEST(test_life),
 		TEST(test_refresh_ahead),
 		TEST(test_failures_are_backed_off_from),

@@ -135,6 +135,10 @@ static inline void set_stage(void)
 	world.commits = true;
 	world.tenant = (struct settings_tenant){ .name = "default",
 						 .base_url = "http://origin",
+						 .endpoint_url = "",
+						 .token_url = "",
+						 .update_path = "",
+						 .scope = "",
 						 .client_id = "me",
 						 .client_secret = "secret",
 						 .client_secret_file = "",

@@ -54,7 +54,7 @@ static struct reply_facts read_facts(struct span input)
 		.date = date.n > 0 ? date : SPAN_NONE,
 		.trouble = "trouble",
 	};
-	facts.step = profile_step(PROFILE_SEED_V1, facts.stage);
+	facts.step = profile_step(PROFILE_SEED_V1, CREDENTIAL_LOGIN, facts.stage);
 	facts.complete = facts.complete && facts.status >= 200;
 	return facts;
 }

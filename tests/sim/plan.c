@@ -71,6 +71,10 @@ static void draw_tenant(struct settings_tenant *t, int number, bool with_marker)
 	*t = (struct settings_tenant){
 		.name = names[number],
 		.base_url = "http://cognigy/api/v1",
+		.endpoint_url = "",
+		.token_url = "",
+		.update_path = "",
+		.scope = "",
 		.client_id = "me",
 		.client_secret = "secret",
 		.client_secret_file = "",

@@ -66,7 +66,7 @@ static inline struct handoff_order answer(struct handoff *h, struct reply_facts 
 	};
 	struct reply reply;
 	facts.stage = open[h->step];
-	facts.step = profile_step(PROFILE_SEED_V1, facts.stage);
+	facts.step = profile_step(PROFILE_SEED_V1, CREDENTIAL_LOGIN, facts.stage);
 	if (!facts.trouble)
 		facts.trouble = "";
 	reply_read(&facts, &reader, NOW_MS, &reply);

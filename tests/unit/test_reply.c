@@ -19,7 +19,7 @@ static struct reply read_facts(struct reply_facts facts)
 		.handoff_id = "h-1", .history = &history, .queue_id = "q", .marker_variable = "m"
 	};
 	struct reply reply;
-	facts.step = profile_step(PROFILE_SEED_V1, facts.stage);
+	facts.step = profile_step(PROFILE_SEED_V1, CREDENTIAL_LOGIN, facts.stage);
 	if (!facts.trouble)
 		facts.trouble = "";
 	reply_read(&facts, &reader, NOW_MS, &reply);

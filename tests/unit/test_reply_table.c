@@ -12,7 +12,7 @@ static const char *const good[] = {
 static struct reply_facts facts_of(const struct row *row, enum stage stage)
 {
 	return (struct reply_facts){
-		.step = profile_step(PROFILE_SEED_V1, stage),
+		.step = profile_step(PROFILE_SEED_V1, CREDENTIAL_LOGIN, stage),
 		.stage = stage,
 		.complete = row->as.how == WHOLE,
 		.sent = row->as.how != UNSENT,

@@ -135,7 +135,7 @@ static struct http_exchange exchange(const struct stage_play *p, enum stage stag
 
 static void arrive(struct stage_play *p, struct http_exchange *x)
 {
-	calls_arrive(&p->calls, x, x->path, &p->now);
+	calls_arrive(&p->calls, x, PERSONALITY_SEED, x->path, &p->now);
 }
 
 static void pass(struct stage_play *p, usec_t time)

@@ -15,9 +15,9 @@
 #define QUEUE  "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
 #define ORIGIN "handoff.requests/3/1041"
 
-#define SESSION_VIEW (&profile_step(PROFILE_SEED_V1, STAGE_FETCH)->session)
-#define UPDATE_VIEW  (&profile_step(PROFILE_SEED_V1, STAGE_UPDATE)->update)
-#define FLOW_VIEW    (&profile_step(PROFILE_SEED_V1, STAGE_TRIGGER)->flow)
+#define SESSION_VIEW (&profile_step(PROFILE_SEED_V1, CREDENTIAL_LOGIN, STAGE_FETCH)->session)
+#define UPDATE_VIEW  (&profile_step(PROFILE_SEED_V1, CREDENTIAL_LOGIN, STAGE_UPDATE)->update)
+#define FLOW_VIEW    (&profile_step(PROFILE_SEED_V1, CREDENTIAL_LOGIN, STAGE_TRIGGER)->flow)
 
 /* The handoff `h-1`, in its second attempt. */
 static struct history second_attempt(void)

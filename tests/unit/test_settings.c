@@ -150,7 +150,11 @@ static void names_a_wrong_form(void **state)
 		  "h.conf:1: cognigy.base_url: must not contain blanks, non-ASCII or any of \" < > \\ ^ ` |" },
 		{ "cognigy: { flow_path = \"flow\"; };", "h.conf:1: cognigy.flow_path: must begin with a slash" },
 		{ "cognigy: { flow_path = \"/{flow}\"; };",
-		  "h.conf:1: cognigy.flow_path: must not contain blanks, non-ASCII, #, { or }" },
+		  "h.conf:1: cognigy.flow_path: must have no other braces than {sessionId}, {userId} and {urlToken}" },
+		{ "cognigy: { flow_path = \"/{urlToken\"; };",
+		  "h.conf:1: cognigy.flow_path: must have no other braces than {sessionId}, {userId} and {urlToken}" },
+		{ "cognigy: { update_path = \"/session\"; };",
+		  "h.conf:1: cognigy.update_path: must contain {sessionId} once" },
 		{ "cognigy: { session_path = \"/session\"; };",
 		  "h.conf:1: cognigy.session_path: must contain {sessionId} once" },
 		{ "cognigy: { session_path = \"/{a}/{sessionId}\"; };",
@@ -237,6 +241,14 @@ static void names_missing_credentials(void **state)
 		{ "cognigy: { " TENANT "\n client_secret_file = \"multiline\"; };",
 		  "h.conf:2: cognigy.client_secret_file: multiline holds no secret: there are control characters in "
 		  "it" },
+		{ "cognigy: { " TENANT SECRET "auth = \"oauth2\"; };",
+		  "h.conf:1: cognigy.token_url: is missing: cognigy.auth needs it" },
+		{ "cognigy: { base_url = \"https://a\"; profile = \"cognigy-ai\"; };",
+		  "h.conf:1: cognigy.endpoint_url: is missing: give the host of the tenant's endpoints, or flow_path = "
+		  "\"/v2.0/endpoint/inject\" for the API's own call, which is deprecated" },
+		{ "cognigy: { base_url = \"https://a\"; endpoint_url = \"https://e\"; profile = \"cognigy-ai\"; };",
+		  "h.conf:1: cognigy.client_secret: is missing: give it, or client_secret_file, or "
+		  "COGNIGY_CLIENT_SECRET or COGNIGY_CLIENT_SECRET_FILE in the environment" },
 		{ "cognigy: { " TENANT SECRET "ca_file = \"nowhere\"; };",
 		  "h.conf:1: cognigy.ca_file: nowhere cannot be read: No such file or directory" },
 		{ "cognigy: { " TENANT "};\ntenants = (\n{ name = \"a\"; " SECRET "}, { name = \"b\"; } );",

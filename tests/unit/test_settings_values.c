@@ -6,6 +6,7 @@
 #include "torture.h"
 
 #define TENANT "base_url = \"https://t.example/api\"; client_id = \"me\"; "
+#define SECRET "client_secret = \"s\"; "
 
 static void accepts(const char *text, bool need_cognigy, struct settings *ret)
 {
@@ -197,6 +198,32 @@ static void the_secret_file_is_read_each_time(void **state)
 	settings_fini(&s);
 	buf_fini(&secret);
 	buf_fini(&error);
+}
+
+/* What a default means depends on the profile, also where the file gives it in full, as the example does. */
+static void a_default_means_what_the_profile_has(void **state)
+{
+	(void)state;
+	struct settings s;
+	accepts("cognigy: { " TENANT SECRET "profile = \"cognigy-ai\"; flow_path = \"/flow\"; auth = \"login\"; };\n"
+		"tenants = ( { name = \"a\"; endpoint_url = \"http://e/\"; },\n"
+		"            { name = \"b\"; flow_path = \"/v2.0/endpoint/inject\"; auth = \"bearer\"; },\n"
+		"            { name = \"c\"; profile = \"seed-v1\"; } );",
+		true, &s);
+	assert_string_equal(s.tenants[0].endpoint_url, "http://e");
+	assert_string_equal(s.tenants[0].session_path, "/v2.0/conversations/{sessionId}");
+	assert_string_equal(s.tenants[0].update_path, "/v2.0/sessions/{sessionId}/context/inject");
+	assert_string_equal(s.tenants[0].flow_path, "/inject/{urlToken}");
+	assert_int_equal(s.tenants[0].auth, CREDENTIAL_API_KEY);
+	assert_false(s.tenants[0].retrigger_keyed);
+	assert_string_equal(s.tenants[1].flow_path, "/v2.0/endpoint/inject");
+	assert_int_equal(s.tenants[1].auth, CREDENTIAL_BEARER);
+	assert_int_equal(s.tenants[2].profile, PROFILE_SEED_V1);
+	assert_string_equal(s.tenants[2].session_path, "/session/{sessionId}");
+	assert_string_equal(s.tenants[2].flow_path, "/flow");
+	assert_int_equal(s.tenants[2].auth, CREDENTIAL_LOGIN);
+	assert_true(s.tenants[2].retrigger_keyed);
+	settings_fini(&s);
 }
 
 static void a_tenant_begins_as_the_sections_are(void **state)
@@ -396,6 +423,7 @@ int main(void)
 		cmocka_unit_test_setup(the_environment_is_refused_by_name, bench_clean),
 		cmocka_unit_test_setup(one_secret_takes_the_place_of_another, bench_clean),
 		cmocka_unit_test_setup(the_secret_file_is_read_each_time, bench_clean),
+		cmocka_unit_test_setup(a_default_means_what_the_profile_has, bench_clean),
 		cmocka_unit_test_setup(a_tenant_begins_as_the_sections_are, bench_clean),
 		cmocka_unit_test_setup(survives_each_failing_allocation, bench_clean),
 		cmocka_unit_test_setup(prints_what_it_would_accept_and_no_secret, bench_clean),
