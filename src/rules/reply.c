@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "rules/conversation.h"
 #include "rules/retry_after.h"
 
 static const struct reply_meaning ambiguous = { FAULT_AMBIGUOUS, REASON_TIMEOUT, BUDGET_TIMEOUT };
@@ -61,6 +62,8 @@ static void read_success(const struct reply_facts *facts, const struct session_r
 	int r = 0;
 	if (facts->stage == STAGE_LOGIN)
 		r = login_reply_read(facts->body, &ret->login);
+	else if (facts->stage == STAGE_FETCH && step->session.items)
+		r = conversation_read(facts->body, &step->session, reader, &ret->session, &what);
 	else if (facts->stage == STAGE_FETCH)
 		r = session_read(facts->body, &step->session, reader, &ret->session, &what);
 	else if (step->any_body)

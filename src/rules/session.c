@@ -3,7 +3,6 @@
 #include <errno.h>
 
 #include "base/text.h"
-#include "rules/conversation.h"
 
 bool session_says(struct span json_string, const char *const *words, size_t count)
 {

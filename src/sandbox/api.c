@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <json-c/json.h>
 
+#include "sandbox/api_vendor.h"
 #include "sandbox/raw.h"
-#include "sandbox/vendor.h"
 
 /* --- reading --- */
 
@@ -88,7 +88,7 @@ void api_route(struct api_route *route, const char *method, const char *path)
 {
 	*route = (struct api_route){ .personality = route->personality, .stage = STAGE_COUNT, .status = 405 };
 	if (route->personality == PERSONALITY_COGNIGY_AI)
-		vendor_route(route, method, path);
+		api_vendor_route(route, method, path);
 	else
 		route_seed(route, method, path);
 }
@@ -108,7 +108,7 @@ const char *api_read(struct api_request *request, struct json_tokener *tokener, 
 	request->body = NULL;
 	request->variables = SPAN_NONE;
 	if (request->personality == PERSONALITY_COGNIGY_AI && request->stage != STAGE_FETCH)
-		return vendor_read(request, tokener, authorization, text);
+		return api_vendor_read(request, tokener, authorization, text);
 	if (request->stage == STAGE_FETCH)
 		return text.n > 0 ? "a fetch has no body" : NULL;
 	if (request->stage == STAGE_UPDATE)
@@ -331,7 +331,7 @@ static bool execute(struct world *world, const struct api_request *request, cons
 		return false;
 	switch (request->stage) {
 	case STAGE_FETCH:
-		return request->personality == PERSONALITY_COGNIGY_AI ? vendor_fetch(request->session, now, reply)
+		return request->personality == PERSONALITY_COGNIGY_AI ? api_vendor_fetch(request->session, now, reply)
 								      : fetch(request->session, now->mono, reply);
 	case STAGE_UPDATE:
 		return update(world, request, reply);
@@ -344,6 +344,6 @@ bool api_execute(struct world *world, const struct api_request *request, const s
 {
 	const bool executed = execute(world, request, now, reply);
 	if (executed && request->personality == PERSONALITY_COGNIGY_AI)
-		vendor_tell(request, reply);
+		api_vendor_tell(request, reply);
 	return executed;
 }

@@ -18,7 +18,7 @@ struct json_tokener;
 /* Whose API is spoken? */
 enum personality {
 	PERSONALITY_SEED,      /* /api/v1: session, flow */
-	PERSONALITY_COGNIGY_AI /* conversations, context inject, endpoint inject: vendor.c */
+	PERSONALITY_COGNIGY_AI /* conversations, context inject, endpoint inject: api_vendor.c */
 };
 
 /* Which step is it, by method and path? */

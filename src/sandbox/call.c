@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 #include "sandbox/api.h"
-#include "sandbox/vendor.h"
+#include "sandbox/api_vendor.h"
 
 enum { IDLE_MAX = 512, KEY_MAX = 256, REASON_SIZE = 96 };
 
@@ -344,8 +344,8 @@ static bool not_allowed(struct world *world, const struct call *call, struct rep
 	const char *authorization = http_exchange_header(call->exchange, "authorization");
 	const enum auth_verdict verdict =
 		call->request.personality == PERSONALITY_COGNIGY_AI
-			? vendor_check(&world->auth, http_exchange_header(call->exchange, "x-api-key"), authorization,
-				       now->mono)
+			? api_vendor_check(&world->auth, http_exchange_header(call->exchange, "x-api-key"),
+					   authorization, now->mono)
 			: auth_check(&world->auth, authorization, call->request.stage, now->mono, &scope);
 	switch (verdict) {
 	case AUTH_OK:

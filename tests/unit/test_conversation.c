@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <errno.h>
 
+#include "rules/conversation.h"
 #include "rules/profile.h"
 
 #define VIEW (&profile_step(PROFILE_COGNIGY_AI, CREDENTIAL_API_KEY, STAGE_FETCH)->session)
@@ -68,7 +69,7 @@ static void test_what_it_says(void **state)
 						       .marker_variable = "handoffdId" };
 		struct session session;
 		const char *what = NULL;
-		assert_int_equal(session_read(span_of(cases[i].body), VIEW, &reader, &session, &what), 0);
+		assert_int_equal(conversation_read(span_of(cases[i].body), VIEW, &reader, &session, &what), 0);
 		if (session.status != cases[i].status || session.marker != cases[i].marker || !session.is_voice)
 			fail_msg("%s: status %d, marker %d", cases[i].body, session.status, session.marker);
 		assert_null(session.variables.text.p);
@@ -82,7 +83,7 @@ static void test_without_a_marker(void **state)
 	struct session session;
 	const char *what;
 	(void)state;
-	assert_int_equal(session_read(SPAN("[" ITEM("1", "", OURS) "]"), VIEW, &reader, &session, &what), 0);
+	assert_int_equal(conversation_read(SPAN("[" ITEM("1", "", OURS) "]"), VIEW, &reader, &session, &what), 0);
 	assert_int_equal(session.marker, MARKER_NONE);
 }
 
@@ -95,7 +96,7 @@ static void test_what_cannot_be_read(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(bodies); i++) {
 		struct session session;
 		const char *what = NULL;
-		assert_int_equal(session_read(span_of(bodies[i]), VIEW, &reader, &session, &what), -EINVAL);
+		assert_int_equal(conversation_read(span_of(bodies[i]), VIEW, &reader, &session, &what), -EINVAL);
 		assert_non_null(what);
 	}
 }

@@ -1,4 +1,4 @@
-#include "sandbox/vendor.h"
+#include "sandbox/api_vendor.h"
 
 #include <json-c/json.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@ static struct span between(const char *path, const char *before, const char *beh
 	return n > 0 && strcmp(path + n, behind) == 0 ? (struct span){ path, n } : SPAN_NONE;
 }
 
-void vendor_route(struct api_route *route, const char *method, const char *path)
+void api_vendor_route(struct api_route *route, const char *method, const char *path)
 {
 	const bool post = strcmp(method, "POST") == 0;
 	if (has_prefix(path, "/new/"))
@@ -148,8 +148,8 @@ static const char *read_trigger(struct api_request *request, struct json_tokener
 	return NULL;
 }
 
-const char *vendor_read(struct api_request *request, struct json_tokener *tokener, const char *authorization,
-			struct span text)
+const char *api_vendor_read(struct api_request *request, struct json_tokener *tokener, const char *authorization,
+			    struct span text)
 {
 	if (request->stage == STAGE_LOGIN)
 		return read_login(request, authorization, text);
@@ -158,7 +158,7 @@ const char *vendor_read(struct api_request *request, struct json_tokener *tokene
 
 /* --- access --- */
 
-enum auth_verdict vendor_check(const struct auth *auth, const char *api_key, const char *authorization, usec_t now)
+enum auth_verdict api_vendor_check(const struct auth *auth, const char *api_key, const char *authorization, usec_t now)
 {
 	static const char scheme[] = "Bearer ";
 	const char *scope;
@@ -181,7 +181,7 @@ static void add_item(struct buf *out, int64_t unix_ms, const char *text, const c
 	buf_add_format(out, "\",\"inHandoverConversation\":%s}", in_handover ? "true" : "false");
 }
 
-bool vendor_fetch(const struct session *session, const struct instant *now, struct reply *reply)
+bool api_vendor_fetch(const struct session *session, const struct instant *now, struct reply *reply)
 {
 	struct buf *out = &reply->body;
 	const bool in_handover = strcmp(session->status, "transferring") == 0;
@@ -197,7 +197,7 @@ bool vendor_fetch(const struct session *session, const struct instant *now, stru
 	return true;
 }
 
-void vendor_tell(const struct api_request *request, struct reply *reply)
+void api_vendor_tell(const struct api_request *request, struct reply *reply)
 {
 	if (request->stage != STAGE_UPDATE && request->stage != STAGE_TRIGGER)
 		return;
