@@ -6,11 +6,33 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
+import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 # pylint: disable=wrong-import-position
-from lib import PROJECT, Kafka, Process, Sandbox, Topics, Worker, binary, script  # noqa: E402
+from lib import (PROJECT, Kafka, Process, Sandbox, Topics, Worker, binary, end_offsets, produce, request,  # noqa: E402
+                 script, wait_until)
 from lib.kafka import create_topics  # noqa: E402
+
+
+def flood(stage, worker, count, patience):
+    """Sends that many handoffs and waits for their outcomes, without asking the worker anything meanwhile. Returns
+    (seconds from the first record to the last outcome, CPU seconds of the worker)."""
+    kafka, outcomes = stage.kafka.bootstrap, stage.topics.outcomes
+    prefix = uuid.uuid4().hex[:8]
+    records = [{"key": f"{prefix}-{n}".encode(), "value": request(f"{prefix}-{n}", metadata={"caller": f"c{n}"})}
+               for n in range(count)]
+    before = sum(end_offsets(kafka, outcomes).values())
+    cpu, begin = worker.cpu_seconds(), time.monotonic()
+    produce(kafka, stage.topics.requests, records)
+
+    def ended():
+        worker.check_alive()
+        time.sleep(0.05)
+        return sum(end_offsets(kafka, outcomes).values()) >= before + count
+    wait_until(ended, patience, f"{count} outcomes")
+    return time.monotonic() - begin, worker.cpu_seconds() - cpu
 
 
 @contextlib.contextmanager
@@ -33,6 +55,20 @@ def start_apache(parent):
     done = subprocess.run([script("kafka"), "start", "--dir", str(parent / "kafka"), "--owner", str(os.getpid())],
                           stdout=subprocess.PIPE, text=True, check=True, timeout=900)
     return Kafka(done.stdout.strip().split("=", 1)[1], "apache")
+
+
+class Origin(Process):
+    """The cheapest thing that answers a handoff's calls (tests/bench/origin.c): every session is there, all goes well."""
+
+    client_id = client_secret = "bench"
+
+    def __init__(self, path, delay_ms=0):
+        super().__init__("origin", [binary("tests/origin"), delay_ms], path)
+
+        def said():
+            self.check_alive()
+            return self.stdout().partition("\n")[0].partition("=")[2]
+        self.base_url = wait_until(said, 20, "the origin to say where it is")
 
 
 class Stage:
@@ -72,4 +108,4 @@ class Stage:
             simulator.kill()
 
 
-__all__ = ["PROJECT", "Process", "Stage", "Worker", "binary", "folder", "script", "start_apache"]
+__all__ = ["Origin", "PROJECT", "Process", "Stage", "Worker", "binary", "flood", "folder", "script", "start_apache"]

@@ -63,15 +63,15 @@ class Worker(Process):
     """A handoffd that was started; wait_ready() before relying on it."""
 
     def __init__(self, folder, kafka, topics, sandbox, /, name="handoffd", env=None, stderr=None, most_files=None,
-                 **changes):
-        """`changes`: sections of the configuration, e.g. retry={"base_delay_ms": 100}."""
+                 under=(), **changes):
+        """`changes`: sections of the configuration, e.g. retry={"base_delay_ms": 100}; `under`: a command that runs it."""
         self.kafka = kafka
         self.topics = topics
         self.admin_port = free_port()
         self.settings = merged(self.defaults(sandbox), changes)
         self.config_path = folder / f"{name}.conf"
         self.config_path.write_text(config_text(self.settings))
-        super().__init__(name, [binary("handoffd"), "-c", self.config_path], folder, env, stderr,
+        super().__init__(name, [*under, binary("handoffd"), "-c", self.config_path], folder, env, stderr,
                          most_files)
 
     def defaults(self, sandbox):
