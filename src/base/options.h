@@ -52,7 +52,7 @@ void options_write_help(const struct option *options, size_t count, struct buf *
 void options_write_man(const struct option *options, size_t count, struct buf *out);
 /* As mdoc(7) has it: a whole list. */
 void options_write_mdoc(const struct option *options, size_t count, struct buf *out);
-/* `text` as roff reads it: backslashes, hyphens and a line's first dot. */
+/* `text` as roff reads it: backslashes, hyphens, a line's first dot, each sentence on a line of its own. */
 void options_write_roff(const char *text, struct buf *out);
 
 #endif

@@ -5,19 +5,28 @@
 
 #include "base/options.h"
 
+/* A blank behind a sentence: roff wants each on a line of its own, and puts the right space there. */
+static bool ends_sentence(const char *text, const char *p)
+{
+	return *p == ' ' && p > text && p[-1] == '.' && isupper((unsigned char)p[1]);
+}
+
 void options_write_roff(const char *text, struct buf *out)
 {
 	bool at_start = true;
 	for (const char *p = text; *p; p++) {
+		const bool is_end = ends_sentence(text, p);
 		if (at_start && (*p == '.' || *p == '\''))
 			buf_add_text(out, "\\&");
 		if (*p == '\\')
 			buf_add_text(out, "\\e");
 		else if (*p == '-')
 			buf_add_text(out, "\\-");
+		else if (is_end)
+			buf_add_char(out, '\n');
 		else
 			buf_add_char(out, *p);
-		at_start = *p == '\n';
+		at_start = *p == '\n' || is_end;
 	}
 }
 

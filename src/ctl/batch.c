@@ -14,10 +14,14 @@
 #include "json/write.h"
 
 #define VALUE_MAX_BYTES ((size_t)128 << 20)
+/* To name a field that is given twice: each of so many is compared with all. */
+#define KEYS_COMPARED   1000
+#define KEY_SHOWN_BYTES ((size_t)4096)
 
 struct reading {
 	struct batch *batch;
 	const struct batch_source *source;
+	struct span text; /* the source's, without the mark that editors put before UTF-8 */
 	struct buf *complaints;
 	struct request_limits limits;
 	int64_t now_ms;
@@ -149,6 +153,29 @@ static int take_value(struct reading *reading, size_t line, struct span value, s
 	return r;
 }
 
+/* Two of the object's members have the same name: which one? */
+static void name_repeated(struct span value, struct fault *fault)
+{
+	struct scan_value object;
+	struct scan_member member;
+	struct buf key;
+	buf_init(&key, KEY_SHOWN_BYTES);
+	fault_set(fault, 0, FAULT_PERMANENT, "two of its fields have the same name: leave one of them");
+	if (scan_check(value, &object, NULL) < 0)
+		return;
+	struct scan_walk walk = scan_members(object);
+	for (size_t i = 0; i < KEYS_COMPARED && scan_next(&walk, &member); i++) {
+		buf_reset(&key);
+		scan_decode_key(&key, member.key);
+		if (!buf_ok(&key) || scan_count(object, buf_text(&key)) < 2)
+			continue;
+		fault_set(fault, 0, FAULT_PERMANENT, "the field \"%.64s\" is given twice: leave one of them",
+			  buf_text(&key));
+		break;
+	}
+	buf_fini(&key);
+}
+
 /* One line's or row's JSON. 0 also when it was complained about. */
 static int take_line(struct reading *reading, size_t line, struct span value)
 {
@@ -159,7 +186,7 @@ static int take_line(struct reading *reading, size_t line, struct span value)
 		buf_reset(&reading->value);
 		r = add_ids(reading, line, value, &request);
 		if (r == -EINVAL)
-			fault_set(&fault, 0, FAULT_PERMANENT, "two of its fields have the same name");
+			name_repeated(value, &fault);
 		value = buf_span(&reading->value);
 	}
 	request_fini(&request);
@@ -170,7 +197,7 @@ static int take_line(struct reading *reading, size_t line, struct span value)
 
 static int read_lines(struct reading *reading)
 {
-	const struct span text = reading->source->text;
+	const struct span text = reading->text;
 	size_t line = 1;
 	int r = 0;
 	for (const char *p = text.p, *end = text.p + text.n; r == 0 && p < end; line++) {
@@ -191,7 +218,7 @@ static int read_rows(struct reading *reading)
 	struct buf row;
 	size_t line = 1;
 	buf_init(&row, VALUE_MAX_BYTES);
-	int r = csv_init(&csv, reading->source->text, &fault);
+	int r = csv_init(&csv, reading->text, &fault);
 	if (r == -EINVAL)
 		r = complain(reading, csv.line, fault.message);
 	else if (r == 0)
@@ -210,11 +237,19 @@ static int read_rows(struct reading *reading)
 	return r;
 }
 
+static struct span without_mark(struct span text)
+{
+	static const char MARK[] = "\xef\xbb\xbf";
+	const bool marked = text.n >= 3 && !memcmp(text.p, MARK, 3);
+	return marked ? (struct span){ text.p + 3, text.n - 3 } : text;
+}
+
 int batch_read(struct batch *batch, const struct batch_source *source, struct buf *complaints)
 {
 	*batch = (struct batch){ 0 };
 	struct reading reading = { .batch = batch,
 				   .source = source,
+				   .text = without_mark(source->text),
 				   .complaints = complaints,
 				   .limits = source->limits,
 				   .now_ms = clock_read().unix_ms };

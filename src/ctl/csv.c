@@ -116,12 +116,9 @@ static int take_column(struct csv *csv, size_t i, struct fault *fault)
 
 int csv_init(struct csv *csv, struct span text, struct fault *fault)
 {
-	static const char MARK[] = "\xef\xbb\xbf";
 	size_t line;
 	*csv = (struct csv){ .p = text.p, .end = text.p + text.n, .line = 1 };
 	buf_init(&csv->cells, ROW_MAX_BYTES);
-	if (text.n >= 3 && !memcmp(text.p, MARK, 3))
-		csv->p += 3;
 	int r = read_row(csv, &line, fault);
 	if (r == 0)
 		return wrong(fault, "there is no header line");

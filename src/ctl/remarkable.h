@@ -1,8 +1,8 @@
 /*
  * remarkable - which outcomes does a person want to see by name: the slowest, and those that failed
  *
- * The REMARKABLE_SLOWEST slowest of all, the first REMARKABLE_FAILED of those that are neither completed nor initiated;
- * what more there are is counted. Texts are copied.
+ * The REMARKABLE_SLOWEST slowest of all, the first REMARKABLE_FAILED of those that are not good (tally.c says
+ * which are); what more there are is counted. Texts are copied.
  */
 #ifndef HANDOFF_REMARKABLE_H
 #define HANDOFF_REMARKABLE_H

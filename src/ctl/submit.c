@@ -53,8 +53,9 @@ static const struct option OPTIONS[] = {
 	  "deadline, ttlMs, batchId, type) and metadata.NAME for its metadata; an empty cell is an absent field." },
 	{ "batch", "ID", "handoffId ID-LINE and batchId ID where a line has none (default: a random one)",
 	  offsetof(struct submit, batch_id), OPTION_TEXT, '\0',
-	  "When the same file is sent again with the same ID, no caller is handed over twice. The random one is "
-	  "printed." },
+	  "When the same file is sent again with the same ID, no caller is handed over twice: what was sent before "
+	  "ends "
+	  "as request.duplicate, which --follow counts as clean. The random one is printed." },
 	{ "rate", "N", "send at most N a second", offsetof(struct submit, rate), OPTION_NUMBER, '\0', NULL },
 	{ "follow", NULL, "wait for the outcomes, end with a table", offsetof(struct submit, follow), OPTION_FLAG, '\0',
 	  "Shows the progress on stderr and ends with tables on stdout: by status and reason, the slowest, and what "

@@ -35,9 +35,11 @@ void tally_fini(struct tally *tally)
 	remarkable_fini(&tally->remarkable);
 }
 
-static bool is_good(size_t status)
+/* A request that was sent before is answered by the outcome of its first one: sending a file again harms nothing. */
+static bool is_good(size_t status, size_t reason)
 {
-	return status == STATUS_COMPLETED || status == STATUS_INITIATED;
+	return status == STATUS_COMPLETED || status == STATUS_INITIATED ||
+	       (status == STATUS_DUPLICATE && reason == REASON_DUPLICATE);
 }
 
 /* The header's text in `ret`; what does not fit is no name of ours. */
@@ -62,8 +64,8 @@ bool tally_take(struct tally *tally, const struct record *outcome)
 	tally->missing[slot->number]--;
 	tally->seen++;
 	const enum status status = status_by_name(header_text(outcome, HDR_STATUS, text));
-	remarkable_take(&tally->remarkable, outcome, is_good(status));
 	const enum reason reason = reason_by_name(header_text(outcome, HDR_REASON, text));
+	remarkable_take(&tally->remarkable, outcome, is_good(status, reason));
 	if (status < STATUS_COUNT && reason < REASON_COUNT)
 		tally->counts[status][reason]++;
 	else
@@ -76,7 +78,7 @@ bool tally_is_clean(const struct tally *tally)
 	size_t good = 0;
 	for (size_t s = 0; s < STATUS_COUNT; s++)
 		for (size_t r = 0; r < REASON_COUNT; r++)
-			good += is_good(s) ? tally->counts[s][r] : 0;
+			good += is_good(s, r) ? tally->counts[s][r] : 0;
 	return good == tally->seen;
 }
 
@@ -92,7 +94,7 @@ void tally_print(const struct tally *tally, bool colour, FILE *out)
 	for (size_t s = 0; s < STATUS_COUNT; s++)
 		for (size_t r = 0; r < REASON_COUNT; r++)
 			if (tally->counts[s][r] > 0)
-				print_row(out, colour, is_good(s) ? "\033[32m" : "\033[31m",
+				print_row(out, colour, is_good(s, r) ? "\033[32m" : "\033[31m",
 					  status_name((enum status)s), reason_name((enum reason)r),
 					  tally->counts[s][r]);
 	if (tally->unknown > 0)

@@ -35,7 +35,7 @@ void tally_fini(struct tally *tally);
 
 /* Does the record say what became of one of them, for the first time? */
 bool tally_take(struct tally *tally, const struct record *outcome);
-/* Did everything that came end as `completed` or `initiated`? */
+/* Did everything that came end as `completed` or `initiated`, or was it sent before (`request.duplicate`)? */
 bool tally_is_clean(const struct tally *tally);
 
 /* A row for each status and reason; the statuses in colour where `colour` is set. */

@@ -143,6 +143,21 @@ def test_without_a_batch_a_random_one_is_used():
     assert one["batchId"] != two["batchId"]
 
 
+def test_a_byte_order_mark_is_passed_over():
+    done = ctl("submit", "-b", "127.0.0.1:1", "--dry-run", "--batch", "b", data="\ufeff" + requests(2))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [json.loads(line)["handoffId"] for line in done.stdout.splitlines()] == ["b-1", "b-2"]
+    twice = ctl("submit", "-b", "127.0.0.1:1", "--dry-run", data=requests(1) + "\ufeff" + requests(1))
+    assert twice.returncode == 2 and twice.stderr.startswith("stdin:2: "), "only at the very beginning"
+
+
+def test_a_field_that_is_given_twice_is_named():
+    line = requests(1).replace('{', '{"note":1,"no\\u0074e":2,', 1)
+    done = ctl("submit", "-b", "127.0.0.1:1", "--dry-run", data=line)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0] == 'stdin:1: the field "note" is given twice: leave one of them'
+
+
 def test_csv():
     data = '\ufeffsessionId,queueId,ttlMs,metadata.name,metadata.note\r\n' \
            f's1,{QUEUE},5000,"Doe, ""J"".","two\nlines"\r\n\r\n"s2",{QUEUE},,,\n'
@@ -330,6 +345,21 @@ def test_following_to_an_unclean_end(config, fake_worker):
     assert failed == {"handoffId": result["batchId"] + "-3", "sessionId": "s3", "status": "failed",
                       "reason": "session.not_found", "message": None, "totalMs": 49}
     assert len(result["slowest"]) == 5 and result["failedLeftOut"] == 0
+
+
+def test_sending_it_again_is_clean(config, fake_worker):
+    """What was sent before ends as a duplicate of itself; a caller whom somebody else transfers is not clean."""
+    fake_worker(lambda asked: ("duplicate", "request.duplicate"))
+    done = ctl("submit", "-c", config, "--follow", "--batch", "b", data=requests(3), timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert ["duplicate", "request.duplicate", "3"] in [line.split() for line in done.stdout.splitlines()]
+    assert "NOT HANDED OVER" not in done.stdout
+
+
+def test_somebody_elses_transfer_is_not_clean(config, fake_worker):
+    fake_worker(lambda asked: ("duplicate", "session.already_transferring"))
+    done = ctl("submit", "-c", config, "--follow", "--json", data=requests(2), timeout=100)
+    assert done.returncode == 3 and len(json.loads(done.stdout)["failed"]) == 2
 
 
 def test_the_slowest_and_what_failed_are_named(config, fake_worker):

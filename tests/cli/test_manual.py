@@ -22,6 +22,16 @@ def test_roff_has_nothing_to_warn_of(page):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.skipif(not shutil.which("mandoc"), reason="the Debian package mandoc is not installed")
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_mandoc_has_nothing_to_warn_of(page):
+    """But for the length of the source's lines, and pages that are not installed."""
+    done = subprocess.run(["mandoc", "-T", "lint", page], capture_output=True, text=True, timeout=60, check=False)
+    said = [line for line in (done.stdout + done.stderr).splitlines()
+            if "longer than 80 bytes" not in line and "referenced manual not found" not in line]
+    assert said == []
+
+
 def test_every_reason_is_listed():
     table = (PROJECT / "src/rules/reason.c").read_text()
     reasons = set(re.findall(r'\[REASON_\w+\]\s*=\s*\{\s*"([a-z._]+)"', table))
