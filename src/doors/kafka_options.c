@@ -99,12 +99,14 @@ static int set(rd_kafka_conf_t *conf, const char *key, const char *value, struct
 	case RD_KAFKA_CONF_OK:
 		return 0;
 	case RD_KAFKA_CONF_UNKNOWN:
-		return fault_set(fault, -EINVAL, FAULT_PERMANENT, "kafka property \"%s\" is unknown to librdkafka %s",
+		return fault_set(fault, -EINVAL, FAULT_PERMANENT,
+				 "kafka property \"%s\" is unknown to librdkafka %s; its CONFIGURATION.md lists them",
 				 key, rd_kafka_version_str());
 	default:
 		return fault_set(fault, -EINVAL, FAULT_PERMANENT,
-				 "kafka property \"%s\": librdkafka %s does not accept its value", key,
-				 rd_kafka_version_str());
+				 "kafka property \"%s\": librdkafka %s does not accept its value; its CONFIGURATION.md "
+				 "says what it takes",
+				 key, rd_kafka_version_str());
 	}
 }
 
@@ -130,7 +132,7 @@ static int apply_property(rd_kafka_conf_t *conf, const char *key_value, struct f
 	if (is_forbidden(key))
 		r = fault_set(fault, -EINVAL, FAULT_PERMANENT,
 			      "kafka property \"%s\" may not be set: the worker's promises rest on it, or a setting of "
-			      "its own says it",
+			      "its own says it; leave it out",
 			      key);
 	else
 		r = set(conf, key, value, fault);

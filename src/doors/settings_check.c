@@ -34,12 +34,15 @@ static int check_topics(struct settings_reader *reader)
 			if (!strcmp(names[i], kafka->requests.items[k]))
 				return REFUSE(reader, all, "kafka",
 					      was_given(all, "kafka", KEYS[i]) ? KEYS[i] : "requests",
-					      "\"%s\" must not be both kafka.requests and kafka.%s", names[i], KEYS[i]);
+					      "\"%s\" must not be both kafka.requests and kafka.%s: give each a topic "
+					      "of its own",
+					      names[i], KEYS[i]);
 		for (size_t k = 0; k < i; k++)
 			if (!strcmp(names[i], names[k]))
 				return REFUSE(
 					reader, all, "kafka", was_given(all, "kafka", KEYS[i]) ? KEYS[i] : KEYS[k],
-					"\"%s\" must not be both kafka.%s and kafka.%s", names[i], KEYS[k], KEYS[i]);
+					"\"%s\" must not be both kafka.%s and kafka.%s: give each a topic of its own",
+					names[i], KEYS[k], KEYS[i]);
 	}
 	return 0;
 }
@@ -64,8 +67,8 @@ static int check_properties(struct settings_reader *reader)
 		const size_t n = strcspn(list->items[i], "=");
 		for (size_t k = 0; k < i; k++)
 			if (!strncmp(list->items[i], list->items[k], n + 1))
-				return REFUSE(reader, &reader->sections, "kafka", "properties", "%.*s is set twice",
-					      (int)n, list->items[i]);
+				return REFUSE(reader, &reader->sections, "kafka", "properties",
+					      "%.*s is set twice: leave one of them", (int)n, list->items[i]);
 	}
 	return 0;
 }
@@ -162,7 +165,8 @@ static int check_worker(struct settings_reader *reader)
 static int check_limits(struct settings_reader *reader, const struct settings_scope *scope)
 {
 	if (scope->tenant->burst > 0 && scope->tenant->requests_per_second <= 0)
-		return REFUSE(reader, scope, "limits", "burst", "needs limits.requests_per_second");
+		return REFUSE(reader, scope, "limits", "burst",
+			      "needs limits.requests_per_second: set it, or leave burst out");
 	return 0;
 }
 
@@ -181,9 +185,9 @@ static int check_tls(struct settings_reader *reader, const struct settings_scope
 {
 	const struct settings_tenant *tenant = scope->tenant;
 	if (*tenant->client_cert && !*tenant->client_key)
-		return REFUSE(reader, scope, "cognigy", "client_cert", "needs client_key");
+		return REFUSE(reader, scope, "cognigy", "client_cert", "needs client_key: the two go together");
 	if (*tenant->client_key && !*tenant->client_cert)
-		return REFUSE(reader, scope, "cognigy", "client_key", "needs client_cert");
+		return REFUSE(reader, scope, "cognigy", "client_key", "needs client_cert: the two go together");
 	if (!reader->need_cognigy)
 		return 0;
 	int r = check_readable(reader, scope, "ca_file", tenant->ca_file);
@@ -264,10 +268,11 @@ static int check_name(struct settings_reader *reader, size_t i)
 {
 	const struct settings_scope *scope = &reader->entries[i];
 	if (!was_given(scope, "tenants", "name"))
-		return REFUSE(reader, scope, "tenants", "name", "is missing");
+		return REFUSE(reader, scope, "tenants", "name", "is missing: give each tenant one");
 	for (size_t k = 0; k < i; k++)
 		if (!strcmp(reader->entries[k].tenant->name, scope->tenant->name))
-			return REFUSE(reader, scope, "tenants", "name", "\"%s\" is the name of tenants[%zu] already",
+			return REFUSE(reader, scope, "tenants", "name",
+				      "\"%s\" is the name of tenants[%zu] already: give each its own",
 				      scope->tenant->name, k);
 	return 0;
 }

@@ -133,7 +133,8 @@ static int refuse_key(struct settings_reader *reader, const config_setting_t *me
 	if (guess)
 		return refuse_at(reader, member, "%s.%.64s: there is no such setting; is %s.%s meant?", where, name,
 				 where, guess);
-	return refuse_at(reader, member, "%s.%.64s: there is no such setting", where, name);
+	return refuse_at(reader, member, "%s.%.64s: there is no such setting; handoffd.conf(5) lists them", where,
+			 name);
 }
 
 static int read_section(struct settings_reader *reader, const char *section, const config_setting_t *group)

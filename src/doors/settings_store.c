@@ -246,8 +246,8 @@ static int copy_item(struct target *to, const struct settings_value *value, size
 	for (size_t k = 0; k < i; k++)
 		/* Not of properties, whose values may be secret; of those settings_check() compares the keys. */
 		if (to->setting->form != kafka_check_property && !strcmp(value->items[k], value->items[i]))
-			return settings_refuse(to->reader, to->scope, to->index, to->origin, "names \"%.64s\" twice",
-					       value->items[i]);
+			return settings_refuse(to->reader, to->scope, to->index, to->origin,
+					       "names \"%.64s\" twice: leave one of them", value->items[i]);
 	items[i] = settings_copy(to->reader->settings, value->items[i], strlen(value->items[i]));
 	return items[i] ? 0 : settings_refuse_memory(to->reader);
 }

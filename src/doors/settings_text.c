@@ -141,7 +141,7 @@ static int copy_token(struct walk *w)
 	else if (string > 0)
 		copy(w, string);
 	else if (*w->p == '"')
-		return refuse(w, "a text begins here and is not closed by a quote");
+		return refuse(w, "a text begins here and is not closed by a quote: put one at its end");
 	else if (*w->p == '@')
 		return refuse(w, "@include is not supported: put all settings into one file");
 	else if (is_word(*w->p) || *w->p == '+')
@@ -163,7 +163,7 @@ int settings_text_prepare(const char *file, const struct buf *from, struct buf *
 		if (r < 0)
 			return r;
 	}
-	return nul ? refuse(&w, "the file holds a NUL byte: it is not a text") : 0;
+	return nul ? refuse(&w, "the file holds a NUL byte: save it as UTF-8 text") : 0;
 }
 
 int settings_text_read(const char *file, struct buf *ret, struct buf *error)

@@ -131,7 +131,8 @@ static int parse_headers(struct rule *rule, struct words *words, struct fault *f
 	for (const char *line; (line = words_option(words, "header"));) {
 		const size_t name = strcspn(line, ":");
 		if (name == 0 || line[name] != ':' || strcspn(line, " ") < name)
-			return fault_set(fault, -EINVAL, FAULT_PERMANENT, "header=\"%s\" is not \"Name: value\"", line);
+			return fault_set(fault, -EINVAL, FAULT_PERMANENT,
+					 "header=\"%s\" is not of the form \"Name: value\"", line);
 		if (rule->header_count == REPLY_HEADERS_MAX)
 			return fault_set(fault, -EINVAL, FAULT_PERMANENT, "more than %d headers", REPLY_HEADERS_MAX);
 		rule->headers[rule->header_count] = strdup(line);
@@ -203,7 +204,8 @@ static int parse_when(struct rule *rule, struct words *words, struct fault *faul
 	if (rule->when == RULE_DURING && rule->action != RULE_DROP)
 		return fault_set(fault, -EINVAL, FAULT_PERMANENT, "\"during\" goes with \"drop\" only");
 	if (rule->when == RULE_BEFORE && rule->action == RULE_TRUNCATED)
-		return fault_set(fault, -EINVAL, FAULT_PERMANENT, "what was not executed has no reply to truncate");
+		return fault_set(fault, -EINVAL, FAULT_PERMANENT,
+				 "what was not executed has no reply to truncate: let it come after the step (after)");
 	return 0;
 }
 

@@ -48,7 +48,7 @@ static int take_text(struct words *words, const char *name, char *ret, size_t si
 {
 	const char *value = words_option(words, name);
 	if (value && strlen(value) >= size)
-		return fault_set(fault, -EINVAL, FAULT_PERMANENT, "%s= is longer than %zu bytes", name, size - 1);
+		return fault_set(fault, -EINVAL, FAULT_PERMANENT, "%s= wants at most %zu bytes", name, size - 1);
 	if (value)
 		memcpy(ret, value, strlen(value) + 1);
 	return 0;
@@ -72,7 +72,7 @@ static int read_session(struct session_line *line, struct words *words, struct f
 	line->user_id = words_option(words, "userId");
 	line->variables = words_option(words, "variables");
 	if (line->variables && raw_object(span_of(line->variables), NULL, 0, NULL) < 0)
-		return wrong(fault, "variables= is not a JSON object");
+		return wrong(fault, "variables= wants a JSON object, { ... }");
 	return words_end(words, fault);
 }
 
@@ -347,7 +347,8 @@ static int do_on(struct world *world, struct words *words, struct fault *fault)
 	if (rules_add(&world->rules, rule) == 0)
 		return 0;
 	rule_unref(rule);
-	return fault_set(fault, -E2BIG, FAULT_PERMANENT, "more than %d rules", RULES_MAX);
+	return fault_set(fault, -E2BIG, FAULT_PERMANENT,
+			 "more than %d rules: clear them (rules clear), or let each match more", RULES_MAX);
 }
 
 static int do_rules(struct world *world, struct words *words, struct fault *fault)
@@ -399,7 +400,8 @@ static int run_line(struct world *world, struct span line, struct fault *fault)
 		while (i < ARRAY_SIZE(commands) && name && strcmp(commands[i].name, name) != 0)
 			i++;
 		if (!name || i == ARRAY_SIZE(commands))
-			r = fault_set(fault, -EINVAL, FAULT_PERMANENT, "\"%s\" is no script line", name ? name : "=");
+			r = fault_set(fault, -EINVAL, FAULT_PERMANENT,
+				      "\"%s\" is no script line; handoff-sandbox(1) lists them", name ? name : "=");
 		else
 			r = commands[i].run(world, &words, fault);
 	}

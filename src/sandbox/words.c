@@ -98,7 +98,8 @@ int words_cut(struct words *words, struct span line, struct fault *fault)
 		return fault_set(fault, -ENOMEM, FAULT_OURS, "out of memory");
 	for (size_t i = 0; i < line.n; i++)
 		if ((unsigned char)line.p[i] < ' ' && line.p[i] != '\t' && line.p[i] != '\r')
-			return fault_set(fault, -EINVAL, FAULT_PERMANENT, "a control character in the line");
+			return fault_set(fault, -EINVAL, FAULT_PERMANENT,
+					 "a control character is in the line: take it out");
 	memcpy(words->text, line.p, line.n);
 	words->text[line.n] = '\0';
 	struct cutter c = { .in = words->text, .out = words->text, .fault = fault };
@@ -108,7 +109,8 @@ int words_cut(struct words *words, struct span line, struct fault *fault)
 		if (*c.in == '\0' || *c.in == '#')
 			return 0;
 		if (words->count == WORDS_MAX)
-			return fault_set(fault, -EINVAL, FAULT_PERMANENT, "more than %d words in a line", WORDS_MAX);
+			return fault_set(fault, -EINVAL, FAULT_PERMANENT,
+					 "more than %d words are in the line: split it", WORDS_MAX);
 		struct word *word = &words->items[words->count];
 		word->name = cut_name(&c);
 		word->value = c.out;
@@ -170,9 +172,13 @@ int words_end(const struct words *words, struct fault *fault)
 		if (word->taken)
 			continue;
 		if (word->name)
-			return fault_set(fault, -EINVAL, FAULT_PERMANENT, "%s= is not known here, or stands twice",
-					 word->name);
-		return fault_set(fault, -EINVAL, FAULT_PERMANENT, "\"%s\" is one word too many", word->value);
+			return fault_set(
+				fault, -EINVAL, FAULT_PERMANENT,
+				"%s= is not known here, or stands twice; handoff-sandbox(1) says what the line takes",
+				word->name);
+		return fault_set(fault, -EINVAL, FAULT_PERMANENT,
+				 "\"%s\" is one word too many; handoff-sandbox(1) says what the line takes",
+				 word->value);
 	}
 	return 0;
 }

@@ -113,6 +113,14 @@ static void say_clock(struct check *check, const struct trial *trial, const char
 			  (skew_ms + MS_A_SECOND / 2) / MS_A_SECOND, ahead_ms > 0 ? "behind" : "ahead of");
 }
 
+static void say_login(struct check *check, const struct trial *trial, const char *name)
+{
+	check_say(check, CHECK_OK, "login", name, "a token that serves for %" PRId64 " s",
+		  (token_cache_serves_until(trial->token) - clock_read().mono) / USEC_PER_SEC);
+	if (profile_knows_scopes(trial->settings->profile))
+		say_scopes(check, trial, name);
+}
+
 static void say(struct check *check, const struct trial *trial)
 {
 	const char *name = check->settings->tenant_count > 1 ? trial->settings->name : "";
@@ -122,14 +130,17 @@ static void say(struct check *check, const struct trial *trial)
 			  trial->settings->base_url);
 		return;
 	}
+	const bool has_login = profile_credential(trial->settings->auth)->login.method != NULL;
 	if (trial->fault.message[0]) {
 		check_say(check, CHECK_FAIL, "login", name, "%s: %s", trial->fault.message, advice(&trial->fault));
+	} else if (!has_login) {
+		check_say(check, CHECK_WARN, "login", name,
+			  "there is none: the secret goes with every call, and the first handoff tells whether it is "
+			  "taken; watch its outcome");
 	} else {
-		check_say(check, CHECK_OK, "login", name, "a token that serves for %" PRId64 " s",
-			  (token_cache_serves_until(trial->token) - clock_read().mono) / USEC_PER_SEC);
-		say_scopes(check, trial, name);
+		say_login(check, trial, name);
 	}
-	if (trial->token)
+	if (trial->token && has_login)
 		say_clock(check, trial, name);
 }
 

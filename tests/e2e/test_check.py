@@ -182,6 +182,13 @@ def test_clocks_differ(folder, sandbox, skew, mark, words):
     assert abs(int(found[1]) - int(words.split()[0])) <= 1 and found[2] in words and "NTP" in wrong["clock"][1]
 
 
+def test_a_login_that_there_is_not(folder, sandbox):
+    """An API key goes with every call: nothing of it is known before, and nothing is claimed."""
+    wrong, found = check_tenant(folder, sandbox, profile="cognigy-ai", client_id=None, endpoint_url="http://127.0.0.1:1")
+    assert list(wrong) == ["login"] and wrong["login"][0] == "warn" and "with every call" in wrong["login"][1]
+    assert "scopes" not in found and "clock" not in found
+
+
 def test_untrusted_certificate(folder, sandbox):
     ours = Authority(folder)
     front = Front(int(sandbox.base_url.split("/")[2].split(":")[1]), *ours.issue("server"))

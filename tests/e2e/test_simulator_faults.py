@@ -297,16 +297,17 @@ def test_reset_forgets_everything_and_drops_what_is_open(simulator, cognigy):
 
 
 WRONG_LINES = [
-    ("no such line", '"no" is no script line'), ("x=1", '"=" is no script line'),
+    ("no such line", '"no" is no script line; handoff-sandbox(1) lists them'), ("x=1", '"=" is no script line; handoff-sandbox(1) lists them'),
     ("session", "a session id of 1 to 256 bytes is missing here"), ("session ''", "a session id"),
-    ("session s x", '"x" is one word too many'), ("session s colour=red", "colour= is not known here, or stands twice"),
+    ("session s x", '"x" is one word too many; handoff-sandbox(1) says'),
+    ("session s colour=red", "colour= is not known here, or stands twice; handoff-sandbox(1) says"),
     ("session s status=a status=b", "status= is not known here, or stands twice"),
     ("session s status=" + "x" * 24, "status= wants 1 to 23 bytes"),
-    ("session s variables=[1]", "variables= is not a JSON object"),
-    ("session s variables={\"a\":}", "variables= is not a JSON object"),
+    ("session s variables=[1]", "variables= wants a JSON object"),
+    ("session s variables={\"a\":}", "variables= wants a JSON object"),
     ("session s variables={\"a\":1", "a closing bracket is missing"), ("session 's", "a closing ' is missing"),
     ('session "a\\b"', "stands before"), ("session 'a'b", 'a blank is missing before "b"'),
-    ("session a\x01b", "a control character"), ("session s" + " x" * 40, "more than 32 words"),
+    ("session a\x01b", "a control character"), ("session s" + " x" * 40, "more than 32 words are in the line: split it"),
     ("sessions", '"sessions" wants auto or listed'), ("sessions auto x", '"x" is one word too many'),
     ("lock s", '"lock" wants for=DURATION'), ("lock for=1s", "a session id"), ("lock every=0 for=1s", "every=0 is not"),
     ("lock s for=soon", "for=soon is not a duration"), ("lock s for=1s as=410", "as=410 is none of: 409, processing"),
@@ -315,7 +316,7 @@ WRONG_LINES = [
     ("limit calls=1 per=0", "per= must be longer than 0"), ("limit calls=1 kind=leaky", "none of: window, bucket"),
     ("limit calls=1 retry-after=later", "none of: seconds, date, none"), ("limit off calls=3", "calls= is not known"),
     ("token life=x", "life=x is not a duration"), ("token expires_in=soon", "expires_in= wants a JSON value"),
-    ("token scope='" + "x" * 256 + "'", "scope= is longer than 255 bytes"), ("token size=10", "size=10 is not a number"),
+    ("token scope='" + "x" * 256 + "'", "scope= wants at most 255 bytes"), ("token size=10", "size=10 is not a number"),
     ("credentials id=x", '"credentials" wants id= and secret='), ("latency", '"latency" wants a duration'),
     ("latency 1s sometimes", '"sometimes" is one word too many'), ("idempotency maybe", "honoured or ignored"),
     ("flow status=''", "status= wants 1 to 23 bytes"), ("transfer media=x", "media= is not known here"),
@@ -324,8 +325,8 @@ WRONG_LINES = [
     ("on Sunday reply 500", '"on" wants login, fetch'), ("on fetch", "what shall happen is one of"),
     ("on fetch explode", "what shall happen is one of"), ("on fetch reply", '"reply" wants a status'),
     ("on fetch reply 199", '"reply" wants a status'), ("on fetch delay", '"delay" wants a duration'),
-    ("on fetch hang during", '"during" goes with "drop" only'), ("on fetch reply 500 header=x", 'is not "Name: value"'),
-    ("on fetch truncated before", "has no reply to truncate"), ("on fetch hang times=0", "times=0 is not a number from 1"),
+    ("on fetch hang during", '"during" goes with "drop" only'), ("on fetch reply 500 header=x", 'is not of the form "Name: value"'),
+    ("on fetch truncated before", "has no reply to truncate: let it come after"), ("on fetch hang times=0", "times=0 is not a number from 1"),
     ("on fetch reply 500" + " header='A: b'" * 9, "more than 8 headers"),
 ]
 

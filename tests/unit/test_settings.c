@@ -30,7 +30,8 @@ static void names_what_is_not_a_setting(void **state)
 		  "h.conf:2: kafka.broker: there is no such setting; is kafka.brokers meant?" },
 		{ "kafka: { Group = \"g\"; };",
 		  "h.conf:1: kafka.Group: there is no such setting; is kafka.group meant?" },
-		{ "log: { colour = true; };", "h.conf:1: log.colour: there is no such setting" },
+		{ "log: { colour = true; };",
+		  "h.conf:1: log.colour: there is no such setting; handoffd.conf(5) lists them" },
 		{ "\n\nkafak: { };",
 		  "h.conf:3: kafak: there is no such section; there are kafka, cognigy, tenants, limits, "
 		  "retry, worker, admin and log" },
@@ -38,12 +39,15 @@ static void names_what_is_not_a_setting(void **state)
 		{ "tenants = { };", "h.conf:1: tenants: must be a list of groups, ( { ... }, { ... } )" },
 		{ "tenants = ( 5 );", "h.conf:1: tenants[0]: must be a group, { name = \"...\"; ... }" },
 		{ "tenants = ( { name = \"a\"; },\n { name = \"b\"; burts = 5; } );",
-		  "h.conf:2: tenants[1].burts: there is no such setting" },
-		{ "tenants = ( { brokers = \"a\"; } );", "h.conf:1: tenants[0].brokers: there is no such setting" },
-		{ "cognigy: { name = \"a\"; };", "h.conf:1: cognigy.name: there is no such setting" },
+		  "h.conf:2: tenants[1].burts: there is no such setting; handoffd.conf(5) lists them" },
+		{ "tenants = ( { brokers = \"a\"; } );",
+		  "h.conf:1: tenants[0].brokers: there is no such setting; handoffd.conf(5) lists them" },
+		{ "cognigy: { name = \"a\"; };",
+		  "h.conf:1: cognigy.name: there is no such setting; handoffd.conf(5) lists them" },
 		{ "kafka: {\n group = \"a\";\n group = \"b\"; };", "h.conf:3: duplicate setting name" },
 		{ "kafka: {\n group = \"a\"\n", "h.conf:3: syntax error" },
-		{ "kafka: {\n group = \"a;\n};\n", "h.conf:2: a text begins here and is not closed by a quote" },
+		{ "kafka: {\n group = \"a;\n};\n",
+		  "h.conf:2: a text begins here and is not closed by a quote: put one at its end" },
 		{ "kafka: {\n@include \"other.conf\"\n};",
 		  "h.conf:2: @include is not supported: put all settings into one file" },
 	};
@@ -174,14 +178,18 @@ static void names_what_does_not_fit_together(void **state)
 	(void)state;
 	static const struct refusal CASES[] = {
 		{ "kafka: { retry = \"handoff.requests\"; };",
-		  "h.conf:1: kafka.retry: \"handoff.requests\" must not be both kafka.requests and kafka.retry" },
+		  "h.conf:1: kafka.retry: \"handoff.requests\" must not be both kafka.requests and kafka.retry: give "
+		  "each a topic of its own" },
 		{ "kafka: {\n requests = [ \"handoff.dlq\" ]; };",
-		  "h.conf:2: kafka.requests: \"handoff.dlq\" must not be both kafka.requests and kafka.dead_letters" },
+		  "h.conf:2: kafka.requests: \"handoff.dlq\" must not be both kafka.requests and kafka.dead_letters: "
+		  "give each a topic of its own" },
 		{ "kafka: { outcomes = \"handoff.dlq\"; };",
-		  "h.conf:1: kafka.outcomes: \"handoff.dlq\" must not be both kafka.outcomes and kafka.dead_letters" },
-		{ "kafka: { requests = [ \"a\",\n \"a\" ]; };", "h.conf:2: kafka.requests: names \"a\" twice" },
+		  "h.conf:1: kafka.outcomes: \"handoff.dlq\" must not be both kafka.outcomes and kafka.dead_letters: "
+		  "give each a topic of its own" },
+		{ "kafka: { requests = [ \"a\",\n \"a\" ]; };",
+		  "h.conf:2: kafka.requests: names \"a\" twice: leave one of them" },
 		{ "kafka: { properties = [ \"linger.ms=1\", \"linger.ms=2\" ]; };",
-		  "h.conf:1: kafka.properties: linger.ms is set twice" },
+		  "h.conf:1: kafka.properties: linger.ms is set twice: leave one of them" },
 		{ "kafka: { static_membership = true; };",
 		  "h.conf:1: kafka.static_membership: needs kafka.instance: a name that comes back after a restart" },
 		{ "worker: { revoke_ms = 15000; };",
@@ -204,14 +212,18 @@ static void names_what_does_not_fit_together(void **state)
 		{ "worker: { memory_mb = 16; max_record_bytes = 5000000; };",
 		  "h.conf:1: worker.max_record_bytes: worker.max_record_bytes (5000000) must not be above a quarter of "
 		  "worker.memory_mb (16 MiB)" },
-		{ "limits: { burst = 5; };", "h.conf:1: limits.burst: needs limits.requests_per_second" },
-		{ "cognigy: { client_cert = \"c\"; };", "h.conf:1: cognigy.client_cert: needs client_key" },
-		{ "cognigy: { client_key = \"c\"; };", "h.conf:1: cognigy.client_key: needs client_cert" },
-		{ "tenants = ( { base_url = \"https://a\"; } );", "h.conf:1: tenants[0].name: is missing" },
+		{ "limits: { burst = 5; };",
+		  "h.conf:1: limits.burst: needs limits.requests_per_second: set it, or leave burst out" },
+		{ "cognigy: { client_cert = \"c\"; };",
+		  "h.conf:1: cognigy.client_cert: needs client_key: the two go together" },
+		{ "cognigy: { client_key = \"c\"; };",
+		  "h.conf:1: cognigy.client_key: needs client_cert: the two go together" },
+		{ "tenants = ( { base_url = \"https://a\"; } );",
+		  "h.conf:1: tenants[0].name: is missing: give each tenant one" },
 		{ "tenants = ( { name = \"a\"; },\n { name = \"a\"; } );",
-		  "h.conf:2: tenants[1].name: \"a\" is the name of tenants[0] already" },
+		  "h.conf:2: tenants[1].name: \"a\" is the name of tenants[0] already: give each its own" },
 		{ "tenants = ( { name = \"a\";\n burst = 3; } );",
-		  "h.conf:2: tenants[0].burst: needs limits.requests_per_second" },
+		  "h.conf:2: tenants[0].burst: needs limits.requests_per_second: set it, or leave burst out" },
 	};
 	REFUSES(CASES, false);
 }
@@ -289,7 +301,7 @@ static void refuses_a_nul_byte(void **state)
 	buf_init(&error, 1024);
 	bench_write("h.conf", "kafka: {};\n\0nonsense", 20);
 	assert_int_equal(settings_read("h.conf", false, &settings, &error), -EINVAL);
-	assert_string_equal(buf_text(&error), "h.conf:2: the file holds a NUL byte: it is not a text");
+	assert_string_equal(buf_text(&error), "h.conf:2: the file holds a NUL byte: save it as UTF-8 text");
 	buf_fini(&error);
 }
 
