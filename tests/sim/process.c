@@ -23,6 +23,9 @@ struct deferred {
 static void bury(struct process *p)
 {
 	struct process *before = world.running;
+	if (p->is_buried)
+		return;
+	p->is_buried = true;
 	p->alive = false;
 	world.running = p;
 	worker_fini(&p->worker);
@@ -43,6 +46,7 @@ struct process *process_start(int slot)
 	struct process *last = world.slots[slot];
 	struct process *p = agenda_memory(sizeof(*p));
 	struct fault fault = { 0 };
+	process_end(last);
 	p->slot = slot;
 	p->life = last ? last->life + 1 : 1;
 	snprintf(p->name, sizeof(p->name), "w%d.%d", slot, p->life);
@@ -149,7 +153,7 @@ void process_stop(struct process *p)
 
 void process_end(struct process *p)
 {
-	if (p && p->alive)
+	if (p)
 		bury(p);
 }
 

@@ -28,7 +28,8 @@ struct process {
 	struct settings_tenant tenants[2];
 	struct worker worker;
 	struct worker_signals signals;
-	bool alive; /* not killed, not exited */
+	bool alive;     /* not killed, not exited */
+	bool is_buried; /* what it held is freed: after the turn in which it died, or with its slot */
 	bool frozen;
 	bool unread_gap; /* was frozen, and has not looked at the clock since */
 	usec_t wake_at;
