@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from lib import end_offsets, group_offsets, kcat, produce, read_all, request, wait_until
+from lib import Tool, end_offsets, group_offsets, kcat, produce, read_all, request, wait_until
 
 QUEUE = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
 MARKED = '{"transferTarget":"%s","transferType":"queue","handoffTrigger":true,"telephonyAction":"transfer"' % QUEUE
@@ -290,3 +290,15 @@ def test_records_of_kcat(broker, topics, worker):
     assert ids(read_all(broker.bootstrap, topics.outcomes, 20)) == {f"h{n}": 1 for n in range(20)}
     seen = kcat(broker.bootstrap, "-C", "-e", "-t", topics.outcomes, "-f", "%k %h\n").decode().splitlines()
     assert len(seen) == 20 and all("handoff-status=completed" in line for line in seen)
+
+
+def test_a_file_that_is_sent_again_harms_nothing(folder, broker, topics, worker):
+    """Nobody is handed over twice, and --follow calls that clean."""
+    worker()
+    tool = Tool(folder, broker.bootstrap, topics)
+    lines = "".join(json.dumps({"sessionId": f"again-{n}", "queueId": QUEUE}) + "\n" for n in range(5))
+    first, second = (tool.json("submit", "--follow", "--batch", "b", data=lines) for _ in range(2))
+    assert [(row["reason"], row["count"]) for row in first["outcomes"]] == [("ok", 5)]
+    assert [(row["reason"], row["count"]) for row in second["outcomes"]] == [("request.duplicate", 5)]
+    assert (second["failed"], second["missing"]) == ([], 0)
+    assert broker.simulator.book()["steps"]["trigger"]["executed"] == 5
