@@ -7,7 +7,8 @@ import time
 import pytest
 
 from conftest import start_kafka, stop_kafka
-from lib import Topics, Worker, binary, config_text, create_topics, end_offsets, group_offsets
+from lib import (Topics, Worker, binary, config_text, create_topics, end_offsets, group_offsets, keyed, produce,
+                 read_all)
 from lib.acl import grant
 from lib.tls import Authority, Front
 from lib.worker import merged
@@ -56,7 +57,11 @@ def test_all_is_well_and_a_worker_that_runs_is_not_disturbed(folder, apache, sim
     create_topics(apache.bootstrap, {name: 2 for name in names.all()})
     w = Worker(folder, apache, names, simulator,
                kafka={"delivery": "exactly-once", "instance": "one"}).wait_ready()
+    produce(apache.bootstrap, names.requests, [keyed(0)])  # so that it has a transaction behind it
+    read_all(apache.bootstrap, names.outcomes, 1)
+    w.wait_idle()
     before = {topic: end_offsets(apache.bootstrap, topic) for topic in names.all()}
+    committed = group_offsets(apache.bootstrap, names.group, names.requests, 2)
     rebalances = w.metric("handoffd_rebalances_total")
     code, found = check(folder, w.settings)
     assert code == 0 and marks(found) == {}
@@ -65,8 +70,12 @@ def test_all_is_well_and_a_worker_that_runs_is_not_disturbed(folder, apache, sim
         *(f"{what} {topic}" for topic in names.all()
           for what in ("topic", "cleanup.policy", "retention.ms", "max.message.bytes"))}
     assert {topic: end_offsets(apache.bootstrap, topic) for topic in names.all()} == before
-    assert group_offsets(apache.bootstrap, names.group, names.requests, 2) == {0: None, 1: None}
+    assert group_offsets(apache.bootstrap, names.group, names.requests, 2) == committed
     assert w.metric("handoffd_rebalances_total") == rebalances and w.get("/readyz")[0] == 200
+    produce(apache.bootstrap, names.requests, [keyed(1)])  # its next transaction: nobody took its name away
+    assert [o.json()["reason"] for o in read_all(apache.bootstrap, names.outcomes, 2)] == ["ok", "ok"]
+    w.wait_idle()
+    assert [line["message"] for line in w.log() if line["level"] in ("warn", "error")] == []
     w.stop_clean()
 
 
