@@ -98,6 +98,7 @@ def table(run, outcomes, book):
             ("freezes", stage.counts["freezes"]), ("broker cycles", stage.cluster.cycles), ("rebalances", stage.rebalances()),
             ("sessions sent a second trigger", book["sessionsTriggerSentTwice"]),
             ("sessions that executed one", book["sessionsTriggeredTwice"]),
+            ("of them overtaken by a late call", book["overtaken"]),
             ("calls at once of one session", book["mostAtOnce"]),
             ("the same, orphaned ones counted", book["mostAtOnceWithVanished"]),
             ("lost", len(judge.lost(asked, outcomes))),
@@ -117,6 +118,7 @@ def main(plan, folder):
         reader = Reader(stage.pool.bootstrap, stage.pool.topics.outcomes).read_to_end()
         outcomes = dict(reader.said)
         book, verified = stage.simulator.book(), stage.pool.verify()
+        book["overtaken"] = sum(judge.is_overtaken(stage.simulator.book(session)) for session in judge.shared(outcomes))
         broken = judge.verdict(run.asked, outcomes, book, verified, run.trouble + reader.trouble)
         table(run, outcomes, book)
         if broken:

@@ -21,7 +21,7 @@ def record(number, dice):
 
 class Load:
     """Begins at once and goes on until stop(). Idempotent: what is doubled later is not this producer's doing. After a
-    broker's death librdkafka 2.0.2 may find its own sequence numbers in disorder, which ends a producer for good: another
+    broker's death librdkafka before 2.3.0 may find its own sequence numbers in disorder, which ends a producer for good: another
     one goes on, and what the first had on its way may have been written or not. So the topic says what was asked."""
 
     def __init__(self, bootstrap, topic, per_second, seed):

@@ -13,7 +13,7 @@ import judge  # noqa: E402  pylint: disable=wrong-import-position
 import plan  # noqa: E402  pylint: disable=wrong-import-position
 
 SEEDS = range(200)
-BOOK = {"mostAtOnce": 1, "sessionsTriggeredTwice": 0}
+BOOK = {"mostAtOnce": 1, "sessionsTriggeredTwice": 0, "overtaken": 0}
 
 
 def printed(*words):
@@ -94,7 +94,15 @@ def test_a_clean_run_is_clean():
     ({"verified": {"done": 1, "lost": 1}}, "handoffctl verify counts {'done': 1, 'lost': 1}, not 2 done and nothing else"),
     ({"book": {"mostAtOnce": 2}}, "a session had 2 calls of living clients at once"),
     ({"book": {"sessionsTriggeredTwice": 3}}, "3 sessions were triggered twice"),
+    ({"book": {"sessionsTriggeredTwice": 3, "overtaken": 2}}, "1 sessions were triggered twice"),
     ({"trouble": ["w1 had ended by itself, with 1"]}, "w1 had ended by itself, with 1"),
 ])
 def test_what_is_broken_is_said(broken, sentence):
     assert verdict(**{"outcomes": [said(0), said(1)], **broken}) == [sentence]
+
+
+@pytest.mark.parametrize("executed, vanished, overtaken", [(2, 1, True), (2, 0, False), (3, 1, False), (1, 1, False)])
+def test_only_a_call_without_a_client_overtakes(executed, vanished, overtaken):
+    assert judge.is_overtaken({"executed": {"trigger": executed}, "vanished": vanished}) == overtaken
+    outcomes = {"h0": [said(0)], "h1": [said(1, session="s0")], "h2": [said(2)]}
+    assert judge.shared(outcomes) == ["s0"]
