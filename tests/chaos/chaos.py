@@ -79,16 +79,10 @@ class Run:
             while time.monotonic() < end:
                 self.reader.poll(0.1)
             self.stage.look()
+            self.stage.keep_calls()
             if self.seconds() - told >= 10:
                 told = self.seconds()
                 self.say(f"load     {len(self.load.acknowledged)} written, {len(self.reader.said)} ended")
-
-
-def collect(stage, folder):
-    """Everything that a look for the cause needs and that ends with the processes."""
-    with open(folder / "calls.ndjson", "w", encoding="utf-8") as file:
-        for call in stage.simulator.calls():
-            file.write(json.dumps({name: value for name, value in call.items() if name != "body"}) + "\n")
 
 
 def table(run, outcomes, book):
@@ -122,8 +116,8 @@ def main(plan, folder):
         broken = judge.verdict(run.asked, outcomes, book, verified, run.trouble + reader.trouble)
         table(run, outcomes, book)
         if broken:
+            stage.keep_calls()
             (folder / "outcomes.json").write_text(json.dumps(outcomes, indent=1))
-            collect(stage, folder)
         return broken
     finally:
         stage.close()

@@ -1,5 +1,6 @@
 """Three brokers, the simulator and the workers, and what the plan's verbs do to them."""
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -68,7 +69,7 @@ class Stage:
                          **{"min.insync.replicas": "2"})
         self.members, self.by_name, self.trouble, self.leaving = [], {}, [], []
         self.counts = {"kills": 0, "freezes": 0}
-        self.frozen = set()
+        self.frozen, self.next_call = set(), 0
         for name in plan.first:
             self.start(name)
         for member in self.members:
@@ -143,6 +144,13 @@ class Stage:
         for name, member in list(self.by_name.items()):
             if not member.expected_to_end and name not in self.frozen and member.process.exit_code is None:
                 member.look()
+
+    def keep_calls(self):
+        """The simulator keeps its last 50,000 calls only; who looks for a cause may need an older one."""
+        calls, self.next_call = self.simulator.calls_since(self.next_call)
+        with open(self.folder / "calls.ndjson", "a", encoding="utf-8") as file:
+            for call in calls:
+                file.write(json.dumps({name: value for name, value in call.items() if name != "body"}) + "\n")
 
     def rebalances(self):
         return sum(member.rebalances for member in self.members)
