@@ -14,14 +14,13 @@
 #include "doors/http_server.h"
 
 #include <errno.h>
-#include <microhttpd.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/buf.h"
+#include "doors/http_server_internal.h"
 #include "doors/listener.h"
 
 enum {
@@ -32,27 +31,8 @@ enum {
 	BODY_KEEP = 64 * 1024, /* a larger body's memory is given back when it is answered */
 	SURPLUS_FACTOR = 4,    /* a body this many times too large is cut off unanswered */
 	WATCH_BATCH = 64,
+	REST = USEC_PER_SEC / 10,
 	TURN_RUNS = 4 /* an answer to a suspended request needs two runs; then the loop's others are due */
-};
-
-enum phase { IDLE, READING, ASKED, SETTLED };
-
-struct http_exchange {
-	struct http_server *server;
-	struct MHD_Connection *connection;
-	int fd;
-	enum phase phase;
-	bool suspended;
-	bool watched;
-	bool hung_up;
-	const char *method;
-	struct buf path;
-	struct buf body;
-	size_t surplus; /* bytes beyond max_body_bytes, thrown away */
-	void *data;
-	int status;
-	struct MHD_Response *response; /* SETTLED: what to send; NULL closes the connection */
-	struct http_exchange *prev, *next;
 };
 
 struct http_server {
@@ -64,6 +44,8 @@ struct http_server {
 	int watch_fd;
 	uint16_t port;
 	bool ready;                    /* MHD's descriptor called */
+	bool connected;                /* a connection began in this run */
+	bool resting;                  /* MHD's descriptor is out of the loop until the next turn */
 	struct http_exchange *waiting; /* the suspended ones */
 };
 
@@ -115,6 +97,7 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **c
 {
 	struct http_exchange *x = *context;
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+		((struct http_server *)arg)->connected = true;
 		*context = exchange_new(arg, connection); /* NULL: its requests are refused by closing */
 	} else if (x) {
 		buf_fini(&x->path);
@@ -157,8 +140,7 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **co
 
 /* --- from request to answer --- */
 
-/* The answer is known: a suspended connection goes on, any other is inside on_access() and goes on by itself. */
-static void settle(struct http_exchange *x)
+void http_exchange_settle(struct http_exchange *x)
 {
 	x->phase = SETTLED;
 	if (!x->suspended)
@@ -172,7 +154,7 @@ static void give_up(struct http_exchange *x)
 {
 	if (x->server->handlers.on_gone)
 		x->server->handlers.on_gone(x->server->handlers.arg, x);
-	settle(x);
+	http_exchange_settle(x);
 }
 
 static enum MHD_Result finish(struct http_exchange *x)
@@ -276,19 +258,40 @@ static void on_hang_up(void *arg, int fd, unsigned events)
 	}
 }
 
+static unsigned connections(const struct http_server *server)
+{
+	return MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections;
+}
+
+/* An event without a connection before or after it is one that cannot be accepted, for want of a descriptor. The
+ * library would try that without a pause; its descriptor comes back into the loop with the next turn. */
+static void run_once(struct http_server *server)
+{
+	const bool called = server->ready;
+	const bool alone = connections(server) == 0;
+	server->ready = server->connected = false;
+	MHD_run(server->daemon);
+	server->resting = called && alone && !server->connected && connections(server) == 0;
+	if (server->resting)
+		loop_remove(server->loop, server->daemon_fd);
+}
+
 void http_server_run(struct http_server *server)
 {
-	for (int i = 0; i < TURN_RUNS; i++) {
+	if (server->resting) /* what is still to be done calls again */
+		server->resting = loop_set(server->loop, server->daemon_fd, LOOP_READ, on_daemon_ready, server) < 0;
+	for (int i = 0; i < TURN_RUNS && !server->resting; i++) {
 		if (!server->ready && http_server_wait(server) > 0)
 			return;
-		server->ready = false;
-		MHD_run(server->daemon);
+		run_once(server);
 	}
 }
 
 usec_t http_server_wait(const struct http_server *server)
 {
 	unsigned long long milliseconds;
+	if (server->resting)
+		return REST;
 	if (server->ready)
 		return 0;
 	if (MHD_get_timeout(server->daemon, &milliseconds) != MHD_YES)
@@ -420,81 +423,4 @@ bool http_exchange_gone(const struct http_exchange *x)
 {
 	struct pollfd fd = { .fd = x->fd, .events = POLLRDHUP };
 	return poll(&fd, 1, 0) > 0;
-}
-
-/* --- what is answered --- */
-
-/* "Name: value" as the library wants it. -EINVAL on a line without a name, -ENOMEM. */
-static int add_header(struct MHD_Response *response, const char *line)
-{
-	char name[128];
-	const size_t n = strcspn(line, ":");
-	if (n == 0 || n >= sizeof(name) || line[n] != ':')
-		return -EINVAL;
-	memcpy(name, line, n);
-	name[n] = '\0';
-	const char *value = line + n + 1;
-	value += strspn(value, " \t");
-	return MHD_add_response_header(response, name, value) == MHD_YES ? 0 : -ENOMEM;
-}
-
-static const char *content_type(const struct http_answer *answer)
-{
-	return answer->content_type ? answer->content_type : "application/json";
-}
-
-/* NULL when the memory is not there or a header is none. */
-static struct MHD_Response *build(const struct http_answer *answer)
-{
-	/* The library copies and does not write, whatever its prototype says. */
-	union {
-		const char *in;
-		void *out;
-	} body = { .in = answer->body.n > 0 ? answer->body.p : "" };
-	struct MHD_Response *response =
-		MHD_create_response_from_buffer(answer->body.n, body.out, MHD_RESPMEM_MUST_COPY);
-	if (!response)
-		return NULL;
-	int r = MHD_add_response_header(response, "Content-Type", content_type(answer)) == MHD_YES ? 0 : -ENOMEM;
-	for (size_t i = 0; i < answer->header_count && r == 0; i++)
-		r = add_header(response, answer->headers[i]);
-	if (r == 0)
-		return response;
-	MHD_destroy_response(response);
-	return NULL;
-}
-
-void http_answer(struct http_exchange *x, const struct http_answer *answer)
-{
-	x->response = build(answer);
-	x->status = answer->status;
-	settle(x);
-}
-
-void http_answer_drop(struct http_exchange *x)
-{
-	settle(x);
-}
-
-void http_answer_raw(struct http_exchange *x, struct span bytes)
-{
-	/* Past the library: it has sent all it had when it handed this request over. What does not fit the socket's
-	 * buffer is lost, as is the rest of the connection. */
-	if (bytes.n > 0 && send(x->fd, bytes.p, bytes.n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		x->hung_up = true;
-	settle(x);
-}
-
-void http_answer_cut(struct http_exchange *x, const struct http_answer *answer)
-{
-	struct buf out;
-	buf_init(&out, PATH_LIMIT + answer->body.n);
-	buf_add_format(&out, "HTTP/1.1 %d %s\r\n", answer->status, MHD_get_reason_phrase_for((unsigned)answer->status));
-	buf_add_format(&out, "Content-Type: %s\r\nContent-Length: %zu\r\n", content_type(answer), answer->body.n);
-	for (size_t i = 0; i < answer->header_count; i++)
-		buf_add_format(&out, "%s\r\n", answer->headers[i]);
-	buf_add_text(&out, "\r\n");
-	buf_add(&out, answer->body.p, answer->body.n / 2);
-	http_answer_raw(x, buf_ok(&out) ? buf_span(&out) : SPAN_NONE);
-	buf_fini(&out);
 }

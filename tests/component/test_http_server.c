@@ -11,6 +11,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -451,6 +452,29 @@ static void test_round_trips_do_not_stall(void **state)
 	}
 }
 
+/* A connection that cannot be accepted calls again and again: the loop looks after it now and then, and takes it once
+ * there is a descriptor. */
+static void test_want_of_descriptors_does_not_spin(void **state)
+{
+	struct world *w = *state;
+	struct rlimit before;
+	unsigned turns = 0;
+	const int fd = dial(w);
+	say(fd, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){ .rlim_cur = 1, .rlim_max = before.rlim_max }), 0);
+	for (const usec_t end = clock_read().mono + USEC_PER_SEC / 2; clock_read().mono < end; turns++) {
+		const usec_t wait = http_server_wait(w->server);
+		assert_true(loop_once(w->loop, wait < USEC_PER_SEC / 10 ? wait : USEC_PER_SEC / 10) >= 0);
+		http_server_run(w->server);
+	}
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_true(turns < 50);
+	assert_int_equal(w->requests, 0);
+	UNTIL(w, w->requests == 1);
+	close(fd);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -467,6 +491,7 @@ int main(void)
 		TEST(test_pipelined_requests_are_answered_in_turn),
 		TEST(test_end_with_requests_unanswered),
 		TEST(test_address_is_refused_with_a_reason),
+		TEST(test_want_of_descriptors_does_not_spin),
 		TEST(test_round_trips_do_not_stall),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
