@@ -1,6 +1,7 @@
 """What scripts/bench instructions runs: the worker under callgrind, and what each part of it costs a handoff.
 
-Times are noisy, counts are not: run to run they differ by one per cent, so this can say that a change made it slower.
+Times are noisy, counts much less: run to run they differ by a few per cent, so this can say that a change made it a
+good deal slower.
 """
 import argparse
 import subprocess
