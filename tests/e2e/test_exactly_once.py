@@ -119,6 +119,8 @@ def test_killed_with_triggers_in_flight(pool, retrigger):
     load = Load(pool, 3000, 200)
     for turn in range(2):
         time.sleep(4)
+        if turn == 0:  # nearly all of what is open then are triggers
+            wait_until(lambda: workers[0].metric("handoffd_in_flight") > 20, 20, "many calls to be open")
         workers[turn].kill()
         workers[turn] = pool.start(workers[turn].name, ready=False, **setting)
     outcomes = load.judge()  # fails when one was executed twice
