@@ -17,7 +17,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "doors/http_server_internal.h"
@@ -25,8 +24,7 @@
 
 enum {
 	CONNECTION_LIMIT = 8192,
-	CONNECTION_MEMORY = 16 * 1024, /* request line and headers must fit; the library clears it for each request */
-	IDLE_SECONDS = 300,            /* longer than clients keep idle connections, so that they close first */
+	IDLE_SECONDS = 300, /* longer than clients keep idle connections, so that they close first */
 	PATH_LIMIT = CONNECTION_MEMORY,
 	BODY_KEEP = 64 * 1024, /* a larger body's memory is given back when it is answered */
 	SURPLUS_FACTOR = 4,    /* a body this many times too large is cut off unanswered */

@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#define HEAD_LIMIT ((size_t)16 * 1024)
-
 /* "Name: value" as the library wants it. -EINVAL on a line without a name, -ENOMEM. */
 static int add_header(struct MHD_Response *response, const char *line)
 {
@@ -69,7 +67,7 @@ void http_answer_raw(struct http_exchange *x, struct span bytes)
 void http_answer_cut(struct http_exchange *x, const struct http_answer *answer)
 {
 	struct buf out;
-	buf_init(&out, HEAD_LIMIT + answer->body.n);
+	buf_init(&out, CONNECTION_MEMORY + answer->body.n);
 	buf_add_format(&out, "HTTP/1.1 %d %s\r\n", answer->status, MHD_get_reason_phrase_for((unsigned)answer->status));
 	buf_add_format(&out, "Content-Type: %s\r\nContent-Length: %zu\r\n", content_type(answer), answer->body.n);
 	for (size_t i = 0; i < answer->header_count; i++)

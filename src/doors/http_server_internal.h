@@ -12,6 +12,9 @@
 #include "base/buf.h"
 #include "doors/http_server.h"
 
+/* Request line and headers must fit, and so does a reply's head; the library clears it for each request. */
+enum { CONNECTION_MEMORY = 16 * 1024 };
+
 enum phase { IDLE, READING, ASKED, SETTLED };
 
 struct http_exchange {
