@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/completion.h"
+#include "base/help.h"
 #include "base/options.h"
 #include "sandbox/broker.h"
 #include "sandbox/child.h"
@@ -24,8 +24,6 @@
 #include "sandbox/simulator.h"
 
 enum { EXIT_USAGE = 2, PATIENCE_MS = 5000, PARTITIONS_DEFAULT = 12, PARTITIONS_MAX = 1000 };
-
-#define PAGE_MAX ((size_t)1 << 20)
 
 struct options {
 	int64_t http_port;
@@ -69,34 +67,14 @@ static void complain(const char *sentence)
 
 /* --- options --- */
 
-static bool write_help(const char *form, struct buf *out)
+static void write_mdoc(struct buf *out)
 {
-	static const struct completion whole = { .options = OPTIONS, .count = ARRAY_SIZE(OPTIONS) };
-	if (!*form) {
-		buf_add_text(out, help_head);
-		options_write_help(OPTIONS, ARRAY_SIZE(OPTIONS), out);
-		buf_add_text(out, help_tail);
-	} else if (!strcmp(form, "mdoc")) {
-		options_write_mdoc(OPTIONS, ARRAY_SIZE(OPTIONS), out);
-	} else {
-		return completion_write(form, "handoff-sandbox", &whole, 1, out);
-	}
-	return true;
+	options_write_mdoc(OPTIONS, ARRAY_SIZE(OPTIONS), out);
 }
 
-static int print_help(const char *form)
-{
-	struct buf page;
-	buf_init(&page, PAGE_MAX);
-	const bool known = write_help(form, &page);
-	if (known)
-		fputs(buf_text(&page), stdout);
-	else
-		fprintf(stderr, "handoff-sandbox: --help has no form \"%.64s\"; there are mdoc, bash, zsh and fish\n",
-			form);
-	buf_fini(&page);
-	return known ? EXIT_SUCCESS : EXIT_USAGE;
-}
+static const struct help_form FORMS[] = { { "mdoc", write_mdoc } };
+static const struct help HELP = { "handoff-sandbox",   help_head, help_tail,        OPTIONS,
+				  ARRAY_SIZE(OPTIONS), FORMS,     ARRAY_SIZE(FORMS) };
 
 static bool is_in_range(const char *name, int64_t value, int64_t max)
 {
@@ -114,7 +92,7 @@ static int read_options(struct options *o, int argc, char **argv)
 	if (options_parse(OPTIONS, ARRAY_SIZE(OPTIONS), argc, argv, o, &words, &fault) < 0)
 		fprintf(stderr, "handoff-sandbox: %s; see handoff-sandbox --help\n", fault.message);
 	else if (o->help)
-		return print_help(o->help);
+		return help_print(&HELP, o->help);
 	else if (o->version)
 		return puts("handoff-sandbox " HANDOFF_VERSION) < 0;
 	else if (words > 0)

@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "base/completion.h"
+#include "base/help.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "doors/settings_manual.h"
@@ -137,56 +137,26 @@ static int run(const struct settings *settings)
 	return code;
 }
 
-static int print(const struct buf *text)
-{
-	const bool ok =
-		buf_ok(text) && fwrite(buf_text(text), 1, text->len, stdout) == text->len && fflush(stdout) == 0;
-	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
 static int print_config(const struct settings *settings)
 {
 	struct buf text;
 	buf_init(&text, PAGE_MAX);
 	settings_print(settings, &text);
-	const int code = print(&text);
+	const int code = help_print_page(&text);
 	buf_fini(&text);
 	return code;
 }
 
 /* ---- arguments ---- */
 
-/* --help, and the forms in which the man pages and the shells want the same. False: there is no such form. */
-static bool write_help(const char *form, struct buf *out)
+static void write_man(struct buf *out)
 {
-	static const struct completion whole = { .options = OPTIONS, .count = ARRAY_SIZE(OPTIONS) };
-	if (!*form) {
-		buf_add_text(out, help_head);
-		options_write_help(OPTIONS, ARRAY_SIZE(OPTIONS), out);
-		buf_add_text(out, help_tail);
-	} else if (!strcmp(form, "man")) {
-		options_write_man(OPTIONS, ARRAY_SIZE(OPTIONS), out);
-	} else if (!strcmp(form, "settings")) {
-		settings_write_man(out);
-	} else {
-		return completion_write(form, "handoffd", &whole, 1, out);
-	}
-	return true;
+	options_write_man(OPTIONS, ARRAY_SIZE(OPTIONS), out);
 }
 
-static int print_help(const char *form)
-{
-	struct buf page;
-	buf_init(&page, PAGE_MAX);
-	int code = EXIT_USAGE;
-	if (write_help(form, &page))
-		code = print(&page);
-	else
-		fprintf(stderr, "handoffd: --help has no form \"%.64s\"; there are man, settings, bash, zsh and fish\n",
-			form);
-	buf_fini(&page);
-	return code;
-}
+static const struct help_form FORMS[] = { { "man", write_man }, { "settings", settings_write_man } };
+static const struct help HELP = { "handoffd",          help_head, help_tail,        OPTIONS,
+				  ARRAY_SIZE(OPTIONS), FORMS,     ARRAY_SIZE(FORMS) };
 
 /* -1: go on; else the exit code. */
 static int read_arguments(struct arguments *arguments, int argc, char **argv)
@@ -196,7 +166,7 @@ static int read_arguments(struct arguments *arguments, int argc, char **argv)
 	if (options_parse(OPTIONS, ARRAY_SIZE(OPTIONS), argc, argv, arguments, &words, &fault) < 0)
 		fprintf(stderr, "handoffd: %s; see handoffd --help\n", fault.message);
 	else if (arguments->help)
-		return print_help(arguments->help);
+		return help_print(&HELP, arguments->help);
 	else if (arguments->version)
 		return puts("handoffd " HANDOFF_VERSION) < 0;
 	else if (words > 0)

@@ -2,12 +2,11 @@
 says what is wrong, stays small, and nothing of it costs a handoff its budget that was never tried."""
 import itertools
 import pathlib
-import socket
-import threading
 
 import pytest
 
 from lib import Kafka, Topics, Worker, keyed, produce, read_all, wait_until
+from lib.listener import Listener
 from lib.tls import Authority, Front
 
 LIMIT_KB = 120 * 1024
@@ -72,26 +71,17 @@ def test_mutual_tls(folder, sandbox, names):
     front.close()
 
 
-class Endless:
+class Endless(Listener):
     """A Cognigy that logs everybody in, and answers each fetch with what `pieces` gives, for ever."""
 
     LOGIN = b'HTTP/1.1 200 OK\r\nContent-Length: 38\r\n\r\n{"access_token":"t","expires_in":3600}'
 
     def __init__(self, head, pieces):
         self.head, self.pieces, self.sent = head, pieces, 0
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}/api/v1"
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
+        self.url = f"http://127.0.0.1:{self.port}/api/v1"
 
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client):
+    def serve(self, client):
         try:
             while request := client.recv(65536):
                 if request.startswith(b"POST /api/v1/auth/login"):

@@ -9,6 +9,7 @@ worker      one handoffd with a configuration of its own
 schema      config/schemas; every record that is read back is held against them
 browser     headless Chromium, for the page
 pool        several under exactly-once, a load, and the verdict on its outcomes
+listener    a server in the test itself; tls and proxy are built on it
 tool        handoffctl with the configuration of a test's topics
 """
 from lib.kafka import (Kafka, Record, Topics, create_topics, delete_records, end_offsets, group_offsets, grow_topic, kcat,

@@ -5,10 +5,12 @@ import struct
 import threading
 import time
 
+from lib.listener import Listener
+
 PRODUCE, ADD_OFFSETS, END_TRANSACTION, OFFSETS = 0, 25, 26, 28  # Kafka's API keys
 
 
-class CuttingProxy:
+class CuttingProxy(Listener):
     """Forwards 127.0.0.1:`port` to the port that `target()` names. While `share` is above 0, that share of the requests
     with one of the API keys in `keys` is cut: half of them before the broker has the request, half after. Or one alone,
     by strike(), and then nothing passes for a while."""
@@ -20,12 +22,7 @@ class CuttingProxy:
         self.aim = None  # (API key, is the request itself lost, seconds of darkness)
         self.dark_until = 0.0
         self.produce_delay = 0.0  # seconds that every request to write records waits: a broker far away
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self):
-        self.listener.close()
+        super().__init__()
 
     def strike(self, key, lose_request, seconds):
         """The next request with that key is lost, or its reply; for so many seconds nothing passes."""
@@ -41,15 +38,7 @@ class CuttingProxy:
             return True, True
         return key in self.keys and self.dice.random() < self.share, self.dice.random() < 0.5
 
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client):
+    def serve(self, client):
         broker = None
         try:
             if time.monotonic() < self.dark_until:

@@ -4,6 +4,8 @@ import ssl
 import subprocess
 import threading
 
+from lib.listener import Listener
+
 CONFIG = """[ca]
 default_ca = ours
 [ours]
@@ -56,7 +58,7 @@ class Authority:
         return certificate, self.folder / f"{name}.key"
 
 
-class Front:
+class Front(Listener):
     """Takes TLS connections and passes their bytes on to a plain server of the loopback."""
 
     def __init__(self, target_port, certificate, key, client_authority=None):
@@ -66,22 +68,9 @@ class Front:
             self.context.verify_mode = ssl.CERT_REQUIRED
             self.context.load_verify_locations(client_authority)
         self.target_port, self.names = target_port, []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
-    def close(self):
-        self.listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client):
+    def serve(self, client):
         try:
             with self.context.wrap_socket(client, server_side=True) as inside, \
                     socket.create_connection(("127.0.0.1", self.target_port)) as outside:
