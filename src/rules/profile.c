@@ -1,5 +1,7 @@
 #include "rules/profile.h"
 
+#include <string.h>
+
 #include "rules/request.h"
 
 struct profile {
@@ -7,6 +9,7 @@ struct profile {
 	bool queues_only;                       /* a transfer goes to a queue */
 	bool needs_user;                        /* of the request: userId */
 	bool needs_token;                       /* of the request: urlToken */
+	const char *deprecated;                 /* how a path of the trigger ends that is; NULL: none is */
 	struct profile_step steps[STAGE_COUNT]; /* the login's is empty: it is the credential's */
 };
 
@@ -132,7 +135,7 @@ static const struct profile profiles[PROFILE_KINDS] = {
 		},
 	} },
 	/* A success tells no more than that the message is on its way: what becomes of the call is not in any reply. */
-	[PROFILE_COGNIGY_AI] = { .needs_user = true, .needs_token = true, .steps = {
+	[PROFILE_COGNIGY_AI] = { .needs_user = true, .needs_token = true, .deprecated = "/endpoint/inject", .steps = {
 		[STAGE_FETCH] = {
 			.method = "GET", .headers = ASKING, SUCCESS_2XX, .rows = session_rows,
 			.unreadable = BAD_RESPONSE,
@@ -158,21 +161,21 @@ static const struct profile profiles[PROFILE_KINDS] = {
 #define TOKEN_CALL .method = "POST", SUCCESS_2XX, .rows = login_rows, .unreadable = DOWN
 
 static const struct credential credentials[CREDENTIAL_KINDS] = {
-	[CREDENTIAL_LOGIN] = { .header = "Authorization: Bearer ", .login = {
+	[CREDENTIAL_LOGIN] = { .name = "token", .header = "Authorization: Bearer ", .login = {
 		TOKEN_CALL, .headers = JSON,
 		.body = "{\"client_id\":{clientId},\"client_secret\":{clientSecret},"
 			"\"grant_type\":\"client_credentials\"}",
 	} },
-	[CREDENTIAL_OAUTH2] = { .header = "Authorization: Bearer ", .login = {
+	[CREDENTIAL_OAUTH2] = { .name = "token", .header = "Authorization: Bearer ", .login = {
 		TOKEN_CALL, .headers = FORM, .is_form = true,
 		.body = "grant_type=client_credentials&client_id={clientId}&client_secret={clientSecret}&scope={scope}",
 	} },
-	[CREDENTIAL_OAUTH2_BASIC] = { .header = "Authorization: Bearer ", .is_basic = true, .login = {
+	[CREDENTIAL_OAUTH2_BASIC] = { .name = "token", .header = "Authorization: Bearer ", .is_basic = true, .login = {
 		TOKEN_CALL, .headers = FORM, .is_form = true,
 		.body = "grant_type=client_credentials&scope={scope}",
 	} },
-	[CREDENTIAL_API_KEY] = { .header = "X-API-Key: " },
-	[CREDENTIAL_BEARER] = { .header = "Authorization: Bearer " },
+	[CREDENTIAL_API_KEY] = { .name = "API key", .header = "X-API-Key: " },
+	[CREDENTIAL_BEARER] = { .name = "bearer token", .header = "Authorization: Bearer " },
 };
 /* clang-format on */
 
@@ -194,6 +197,13 @@ bool credential_has_name(enum credential_kind kind)
 bool profile_knows_scopes(enum profile_kind profile)
 {
 	return profiles[profile].knows_scopes;
+}
+
+bool profile_is_deprecated(enum profile_kind profile, const char *flow_path)
+{
+	const char *end = profiles[profile].deprecated;
+	const size_t n = strlen(flow_path);
+	return end && n >= strlen(end) && strcmp(flow_path + n - strlen(end), end) == 0;
 }
 
 const char *profile_complaint(enum profile_kind kind, const struct request *request)

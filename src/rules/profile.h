@@ -63,6 +63,7 @@ struct profile_step {
 
 /* What goes out with every call, and how it is got. */
 struct credential {
+	const char *name;          /* what people call it */
 	const char *header;        /* the line that the token or the secret ends */
 	bool is_basic;             /* the login itself goes with name and secret by the Basic scheme */
 	struct profile_step login; /* method == NULL: there is none, the secret is all */
@@ -75,6 +76,8 @@ const struct credential *profile_credential(enum credential_kind kind);
 bool credential_has_name(enum credential_kind kind);
 /* Is it known which scopes a token of this API needs? */
 bool profile_knows_scopes(enum profile_kind profile);
+/* Is this path of the trigger one that its vendor has announced to remove? */
+bool profile_is_deprecated(enum profile_kind profile, const char *flow_path);
 /* Why a request cannot be sent this way, as a sentence; NULL when it can. */
 const char *profile_complaint(enum profile_kind profile, const struct request *request);
 

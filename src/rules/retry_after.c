@@ -174,6 +174,15 @@ int http_date_read(struct span text, int64_t now_ms, int64_t *ret_unix_ms)
 	return 0;
 }
 
+/* It has whole seconds, so half of one is added: no more than that is wrong then. */
+bool http_date_ahead(struct span date, int64_t now_ms, int64_t *ret_ms)
+{
+	int64_t unix_ms = 0;
+	const bool is_date = date.p && http_date_read(span_trim(date), now_ms, &unix_ms) == 0;
+	*ret_ms = is_date ? unix_ms + 500 - now_ms : 0;
+	return is_date;
+}
+
 /* "120", also "1.5", which some servers send: never earlier than asked, so a started millisecond counts whole. */
 static bool read_seconds(struct span s, int64_t *ret_ms)
 {

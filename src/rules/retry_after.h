@@ -8,6 +8,7 @@
 #ifndef HANDOFF_RETRY_AFTER_H
 #define HANDOFF_RETRY_AFTER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "handoff/macros.h"
@@ -22,6 +23,10 @@ int64_t retry_after_ms(struct span retry_after, struct span date, int64_t now_ms
 
 /* An HTTP-date in any of its three forms. 0 or -EINVAL. Two-digit years: RFC 9110, 5.6.7. */
 int http_date_read(struct span text, int64_t now_ms, int64_t *ret_unix_ms) MUST_CHECK;
+
+/* By how much a clock that shows this date now is ahead of ours (below 0: behind), to about a second. False: the date
+ * is absent or none. */
+bool http_date_ahead(struct span date, int64_t now_ms, int64_t *ret_ms);
 
 /* Exponential back-off: base, 2 base, 4 base ... up to `max`, each plus up to a quarter of jitter taken from `random`.
  * `failures` counts from 1. Never below the undithered delay. */

@@ -8,7 +8,8 @@
  *
  *   check.c          the order of things: brokers, then what they know, then the tenants
  *   check_kafka.c    topics and rights
- *   check_cognigy.c  logins: all tenants at once
+ *   check_cognigy.c  all tenants at once; what is said of each
+ *   check_trial.c    a tenant: login, first call, endpoint
  */
 #ifndef HANDOFF_CHECK_H
 #define HANDOFF_CHECK_H

@@ -1,71 +1,39 @@
-/* check_cognigy - is each tenant's login good, for enough, and do the clocks agree? */
+/* check_cognigy - what is said of each tenant: is its login good, for enough, is its API there, do the clocks agree? */
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "doors/http.h"
-#include "doors/loop.h"
 #include "worker/check.h"
-#include "worker/cognigy.h"
-#include "worker/token_cache.h"
+#include "worker/check_trial.h"
 
-#define MARGIN      USEC_PER_SEC
 #define SKEW_SEEN   INT64_C(2000)  /* ms: a Date header tells whole seconds, and a reply takes its time */
 #define SKEW_HARMS  INT64_C(30000) /* deadlines and not-before times are compared with this clock */
 #define MS_A_SECOND 1000
 
-struct trial {
-	const struct settings_tenant *settings;
-	struct http *http;
-	struct token_cache *token;
-	bool ended;
-	struct fault fault; /* kind FAULT_NONE: logged in */
-};
-
-static void on_login(void *arg, bool ok, const struct fault *fault, usec_t now)
-{
-	struct trial *trial = arg;
-	(void)now;
-	trial->ended = true;
-	trial->fault = ok ? (struct fault){ 0 } : *fault;
-}
-
-static void begin(struct trial *trial, const struct settings_tenant *settings, struct loop *loop)
-{
-	const struct http_options options = cognigy_http_options(settings, 1);
-	trial->settings = settings;
-	trial->http = http_new(loop, &options, &trial->fault);
-	trial->token = trial->http ? token_cache_new(trial->http, settings, on_login, trial) : NULL;
-	trial->ended = !trial->token;
-	if (trial->http && !trial->token)
-		fault_set(&trial->fault, 0, FAULT_OURS, "out of memory");
-}
-
-static bool turn(struct trial *trial, const struct instant *now, usec_t *wait)
-{
-	if (trial->ended)
-		return false;
-	token_cache_run(trial->token, now);
-	http_run(trial->http, now->mono);
-	const usec_t own = http_wait(trial->http, now->mono);
-	*wait = own < *wait ? own : *wait;
-	return !trial->ended;
-}
-
 /* All at once: one that is silent does not keep the others waiting. */
-static void run(struct loop *loop, struct trial *trials, size_t count, usec_t deadline)
+static void run(struct loop *loop, struct check_trial *trials, size_t count, usec_t deadline)
 {
 	for (;;) {
 		const struct instant now = clock_read();
 		usec_t wait = deadline - now.mono;
 		bool open = false;
 		for (size_t i = 0; i < count; i++)
-			open = turn(&trials[i], &now, &wait) || open;
+			open = check_trial_turn(&trials[i], &now, &wait) || open;
 		if (!open || now.mono >= deadline || loop_once(loop, wait) < 0)
 			return;
 	}
 }
 
-/* --- what is said of it --- */
+static const struct credential *credential_of(const struct check_trial *trial)
+{
+	return profile_credential(trial->settings->auth);
+}
+
+static bool has_login(const struct check_trial *trial)
+{
+	return credential_of(trial)->login.method != NULL;
+}
+
+/* --- the login --- */
 
 static const char *advice(const struct fault *fault)
 {
@@ -81,7 +49,7 @@ static const char *advice(const struct fault *fault)
 	}
 }
 
-static void say_scopes(struct check *check, const struct trial *trial, const char *name)
+static void say_scopes(struct check *check, const struct check_trial *trial, const char *name)
 {
 	const char *missing = token_cache_missing_scopes(trial->token);
 	if (*missing)
@@ -92,12 +60,151 @@ static void say_scopes(struct check *check, const struct trial *trial, const cha
 		check_say(check, CHECK_OK, "scopes", name, "none that a handoff needs is missing");
 }
 
-static void say_clock(struct check *check, const struct trial *trial, const char *name)
+static void say_login(struct check *check, const struct check_trial *trial, const char *name)
 {
-	int64_t ahead_ms;
-	const bool dated = token_cache_clock_ahead(trial->token, &ahead_ms);
-	if (!dated && trial->fault.message[0])
+	check_say(check, CHECK_OK, "login", name, "a token that serves for %" PRId64 " s",
+		  (token_cache_serves_until(trial->token) - clock_read().mono) / USEC_PER_SEC);
+	if (profile_knows_scopes(trial->settings->profile))
+		say_scopes(check, trial, name);
+}
+
+static void say_no_login(struct check *check, const struct check_trial *trial, const char *name)
+{
+	if (!trial->login_ended)
+		check_say(check, CHECK_FAIL, "login", name,
+			  "%s did not answer in time: check base_url and the network between",
+			  trial->settings->base_url);
+	else if (has_login(trial))
+		check_say(check, CHECK_FAIL, "login", name, "%s: %s", trial->login.message, advice(&trial->login));
+	else
+		check_say(check, CHECK_FAIL, "login", name, "%s", trial->login.message);
+}
+
+/* --- the first call of a handoff --- */
+
+static bool is_not_found(const struct check_answer *answer)
+{
+	return answer->reply.reason == REASON_NOT_FOUND;
+}
+
+/* Nobody's session was read, or found not to be there. Does that say anything of the credential? */
+static void say_welcome(struct check *check, const struct check_trial *trial, const char *name)
+{
+	const struct check_answer *with = &trial->answers[CHECK_FETCH];
+	const struct check_answer *without = &trial->answers[CHECK_STRANGER];
+	const char *what = credential_of(trial)->name;
+	/* Some refuse with another status than 401, or send whoever has no credential elsewhere. */
+	if (without->reply.kind == FAULT_AUTH || (without->reply.kind == FAULT_PERMANENT && !is_not_found(without)))
+		check_say(check, CHECK_OK, "fetch", name,
+			  "the %s is taken: HTTP status %d for a session that there is not, and %d without it", what,
+			  with->status, without->status);
+	else if (without->status == 0)
+		check_say(
+			check, CHECK_WARN, "fetch", name,
+			"HTTP status %d with the %s, and without it none (%s), so it is not known whether it is looked "
+			"at: ask again",
+			with->status, what, without->trouble);
+	else
+		check_say(check, CHECK_WARN, "fetch", name,
+			  "HTTP status %d with the %s and %d without it, so it is not known whether it is looked at: "
+			  "check "
+			  "base_url and session_path, and watch the first handoff's outcome",
+			  with->status, what, without->status);
+}
+
+static void say_refused(struct check *check, const struct check_trial *trial, const char *name)
+{
+	const int status = trial->answers[CHECK_FETCH].status;
+	const char *what = credential_of(trial)->name;
+	if (trial->answers[CHECK_FETCH].reply.reason == REASON_AUTH_FORBIDDEN)
+		check_say(check, CHECK_FAIL, "fetch", name,
+			  "the %s may not read sessions (HTTP status %d): let the tenant give it the right to", what,
+			  status);
+	else if (has_login(trial))
+		check_say(
+			check, CHECK_FAIL, "fetch", name,
+			"the %s that the login gave was refused with HTTP status %d: check that base_url and the login "
+			"belong to one tenant",
+			what, status);
+	else
+		check_say(check, CHECK_FAIL, "fetch", name,
+			  "the %s was refused with HTTP status %d: check client_secret (or what its file holds) and "
+			  "base_url",
+			  what, status);
+}
+
+/* Neither welcome nor refused. */
+static void say_odd(struct check *check, const struct check_answer *answer, const char *name)
+{
+	switch (answer->reply.kind) {
+	case FAULT_RATE_LIMITED:
+		check_say(check, CHECK_WARN, "fetch", name,
+			  "HTTP status %d, the tenant's limit is used up: wait, and lower limits.requests_per_second",
+			  answer->status);
+		break;
+	case FAULT_SERVER:
+		check_say(check, CHECK_WARN, "fetch", name, "HTTP status %d, an error of the tenant's own: ask again",
+			  answer->status);
+		break;
+	case FAULT_BAD_RESPONSE:
+		check_say(check, CHECK_WARN, "fetch", name,
+			  "HTTP status %d, but what came cannot be read as a session: check base_url, session_path and "
+			  "profile",
+			  answer->status);
+		break;
+	default:
+		check_say(check, CHECK_WARN, "fetch", name,
+			  "HTTP status %d for a session that there is not: check base_url, session_path and profile",
+			  answer->status);
+	}
+}
+
+static void say_fetch(struct check *check, const struct check_trial *trial, const char *name)
+{
+	const struct check_answer *answer = &trial->answers[CHECK_FETCH];
+	if (answer->status == 0)
+		check_say(check, CHECK_FAIL, "fetch", name,
+			  "%s: check base_url, the network between, and ca_file where the authority is a private one",
+			  answer->trouble);
+	else if (trial->answers[CHECK_STRANGER].asked)
+		say_welcome(check, trial, name);
+	else if (answer->reply.kind == FAULT_AUTH)
+		say_refused(check, trial, name);
+	else
+		say_odd(check, answer, name);
+}
+
+/* --- the endpoint --- */
+
+static void say_endpoint(struct check *check, const struct check_trial *trial, const char *name)
+{
+	const struct check_answer *answer = &trial->answers[CHECK_ENDPOINT];
+	if (profile_is_deprecated(trial->settings->profile, trial->settings->flow_path))
+		check_say(check, CHECK_WARN, "flow_path", name,
+			  "the vendor has announced to remove %s: give endpoint_url, and leave flow_path out",
+			  trial->settings->flow_path);
+	if (!answer->asked)
 		return;
+	if (answer->status == 0)
+		check_say(
+			check, CHECK_FAIL, "endpoint", name,
+			"%s: check endpoint_url, the network between, and ca_file where the authority is a private one",
+			answer->trouble);
+	else
+		check_say(check, CHECK_OK, "endpoint", name,
+			  "answers (HTTP status %d); that it takes a trigger shows with the first handoff",
+			  answer->status);
+}
+
+/* --- the clocks --- */
+
+static void say_clock(struct check *check, const struct check_trial *trial, const char *name)
+{
+	const struct check_answer *fetch = &trial->answers[CHECK_FETCH];
+	int64_t ahead_ms = fetch->ahead_ms;
+	const bool dated = fetch->dated || (trial->token && token_cache_clock_ahead(trial->token, &ahead_ms));
+	if (!dated && fetch->status == 0)
+		return; /* nobody answered */
 	if (!dated) {
 		check_say(check, CHECK_WARN, "clock", name,
 			  "the reply has no Date header to compare with: see that this machine follows NTP");
@@ -113,63 +220,46 @@ static void say_clock(struct check *check, const struct trial *trial, const char
 			  (skew_ms + MS_A_SECOND / 2) / MS_A_SECOND, ahead_ms > 0 ? "behind" : "ahead of");
 }
 
-static void say_login(struct check *check, const struct trial *trial, const char *name)
-{
-	check_say(check, CHECK_OK, "login", name, "a token that serves for %" PRId64 " s",
-		  (token_cache_serves_until(trial->token) - clock_read().mono) / USEC_PER_SEC);
-	if (profile_knows_scopes(trial->settings->profile))
-		say_scopes(check, trial, name);
-}
+/* --- all of it --- */
 
-static void say(struct check *check, const struct trial *trial)
+static void say(struct check *check, const struct check_trial *trial)
 {
 	const char *name = check->settings->tenant_count > 1 ? trial->settings->name : "";
-	if (!trial->ended) {
-		check_say(check, CHECK_FAIL, "login", name,
-			  "%s did not answer in time: check base_url and the network between",
-			  trial->settings->base_url);
-		return;
-	}
-	const bool has_login = profile_credential(trial->settings->auth)->login.method != NULL;
-	if (trial->fault.message[0]) {
-		check_say(check, CHECK_FAIL, "login", name, "%s: %s", trial->fault.message, advice(&trial->fault));
-	} else if (!has_login) {
-		check_say(check, CHECK_WARN, "login", name,
-			  "there is none: the secret goes with every call, and the first handoff tells whether it is "
-			  "taken; watch its outcome");
-	} else {
+	if (!trial->logged_in)
+		say_no_login(check, trial, name);
+	else if (has_login(trial))
 		say_login(check, trial, name);
-	}
-	if (trial->token && has_login)
-		say_clock(check, trial, name);
+	if (trial->answers[CHECK_FETCH].asked)
+		say_fetch(check, trial, name);
+	say_endpoint(check, trial, name);
+	say_clock(check, trial, name);
 }
 
-static usec_t longest_login(const struct settings *settings)
+static usec_t longest(const struct settings *settings)
 {
-	int64_t longest_ms = 0;
+	usec_t longest = 0;
 	for (size_t i = 0; i < settings->tenant_count; i++)
-		if (settings->tenants[i].login_timeout_ms > longest_ms)
-			longest_ms = settings->tenants[i].login_timeout_ms;
-	return longest_ms * USEC_PER_MSEC;
+		if (check_trial_time(&settings->tenants[i]) > longest)
+			longest = check_trial_time(&settings->tenants[i]);
+	return longest;
 }
 
 void check_cognigy(struct check *check)
 {
 	const struct settings *s = check->settings;
 	struct loop *loop = loop_new();
-	struct trial *trials = loop ? calloc(s->tenant_count, sizeof(*trials)) : NULL;
+	struct check_trial *trials = loop ? calloc(s->tenant_count, sizeof(*trials)) : NULL;
 	if (!trials) {
 		check_say(check, CHECK_FAIL, "login", "", "not tried: out of memory or file descriptors");
 		loop_free(loop);
 		return;
 	}
 	for (size_t i = 0; i < s->tenant_count; i++)
-		begin(&trials[i], &s->tenants[i], loop);
-	run(loop, trials, s->tenant_count, clock_read().mono + longest_login(s) + MARGIN);
+		check_trial_begin(&trials[i], &s->tenants[i], loop);
+	run(loop, trials, s->tenant_count, clock_read().mono + longest(s));
 	for (size_t i = 0; i < s->tenant_count; i++) {
 		say(check, &trials[i]);
-		token_cache_free(trials[i].token);
-		http_free(trials[i].http);
+		check_trial_end(&trials[i]);
 	}
 	free(trials);
 	loop_free(loop);

@@ -35,8 +35,9 @@ static const struct option OPTIONS[] = {
 	{ "check", NULL, "try everything live, and say what fits and what does not", offsetof(struct arguments, check),
 	  OPTION_FLAG, '\0',
 	  "Prints a line each that begins with ok, warn or FAIL: brokers, topics, their partitions, cleanup.policy, "
-	  "retention.ms and max.message.bytes, rights (ACLs), login, scopes, clock. Changes nothing. Exits with 0, or "
-	  "with 1 when a line says FAIL." },
+	  "retention.ms and max.message.bytes, rights (ACLs); of each tenant login or key, scopes, first call, "
+	  "endpoint, "
+	  "clock. Changes nothing. Exits with 0, or with 1 when a line says FAIL." },
 	{ "check-config", NULL, "only say whether the settings are valid", offsetof(struct arguments, check_config),
 	  OPTION_FLAG, '\0', "Exits with 0, or with 2 and one sentence that names file, line and key." },
 	{ "print-config", NULL, "print the effective settings, secrets masked",

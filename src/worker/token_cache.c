@@ -136,14 +136,6 @@ static void say(struct token_cache *cache, const struct reply *reply, bool compl
 		fault_set(&cache->trouble, 0, reply->kind, "login was refused with HTTP status %d", reply->http_status);
 }
 
-/* A Date header has whole seconds, so half of one is added: no more than that is wrong then. */
-static void compare_clocks(struct token_cache *cache, struct span date)
-{
-	int64_t unix_ms = 0;
-	cache->dated = date.p && http_date_read(date, cache->now.unix_ms, &unix_ms) == 0;
-	cache->ahead_ms = unix_ms + 500 - cache->now.unix_ms;
-}
-
 static void on_reply(void *arg, const struct http_reply *http)
 {
 	struct token_cache *cache = arg;
@@ -151,7 +143,7 @@ static void on_reply(void *arg, const struct http_reply *http)
 	cache->call = NULL;
 	wipe(&cache->body);
 	cache->now = clock_read();
-	compare_clocks(cache, http->date);
+	cache->dated = http_date_ahead(http->date, cache->now.unix_ms, &cache->ahead_ms);
 	const struct reply_facts facts = cognigy_facts(cache->settings, STAGE_LOGIN, http);
 	reply_read(&facts, NULL, cache->now.unix_ms, &reply);
 	if (reply.kind == FAULT_NONE && take_token(cache, &reply.login)) {

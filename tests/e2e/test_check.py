@@ -7,9 +7,10 @@ import time
 import pytest
 
 from conftest import start_kafka, stop_kafka
-from lib import (Topics, Worker, binary, config_text, create_topics, end_offsets, group_offsets, keyed, produce,
+from lib import (PROJECT, Topics, Worker, binary, config_text, create_topics, end_offsets, group_offsets, keyed, produce,
                  read_all)
 from lib.acl import grant
+from lib.listener import Listener
 from lib.tls import Authority, Front
 from lib.worker import merged
 
@@ -66,7 +67,7 @@ def test_all_is_well_and_a_worker_that_runs_is_not_disturbed(folder, apache, sim
     code, found = check(folder, w.settings)
     assert code == 0 and marks(found) == {}
     assert set(found) == {
-        f"broker {apache.bootstrap}", "partitions", "login", "scopes", "clock", *rights_of(names),
+        f"broker {apache.bootstrap}", "partitions", "login", "scopes", "fetch", "clock", *rights_of(names),
         *(f"{what} {topic}" for topic in names.all()
           for what in ("topic", "cleanup.policy", "retention.ms", "max.message.bytes"))}
     assert {topic: end_offsets(apache.bootstrap, topic) for topic in names.all()} == before
@@ -191,11 +192,118 @@ def test_clocks_differ(folder, sandbox, skew, mark, words):
     assert abs(int(found[1]) - int(words.split()[0])) <= 1 and found[2] in words and "NTP" in wrong["clock"][1]
 
 
-def test_a_login_that_there_is_not(folder, sandbox):
-    """An API key goes with every call: nothing of it is known before, and nothing is claimed."""
-    wrong, found = check_tenant(folder, sandbox, profile="cognigy-ai", client_id=None, endpoint_url="http://127.0.0.1:1")
-    assert list(wrong) == ["login"] and wrong["login"][0] == "warn" and "with every call" in wrong["login"][1]
-    assert "scopes" not in found and "clock" not in found
+def tenant(name, origin, **changes):
+    """Of the profile cognigy-ai, with an API key."""
+    return {"name": name, "profile": "cognigy-ai", "base_url": origin, "endpoint_url": origin, "client_id": "", **changes}
+
+
+def check_tenants(folder, sandbox, *tenants):
+    """The lines that are about a tenant."""
+    settings = settings_of(sandbox.bootstrap, Topics(), sandbox.base_url)
+    names = {each["name"] for each in tenants}
+    return {subject: said for subject, said in check(folder, {**settings, "tenants": list(tenants)})[1].items()
+            if subject.split()[-1] in names}
+
+
+def readme_says():
+    """The lines of --check in the README: sentence -> mark"""
+    text = (PROJECT / "README.md").read_text()
+    return {found[3]: found[1] for found in map(LINE.fullmatch, text.splitlines()) if found}
+
+
+def test_credentials_are_tried_with_a_call_that_changes_nothing(folder, sandbox):
+    """Each kind of them, right and wrong, by reading a session that there is not."""
+    origin = sandbox.base_url.removesuffix("/api/v1")
+    oauth2 = {"client_id": "sandbox", "token_url": origin + "/oauth2/token"}
+    sandbox.script("sessions listed")
+    found = check_tenants(
+        folder, sandbox, {"name": "seed"}, tenant("key", origin + "/new"), tenant("bearer", origin, auth="bearer"),
+        tenant("oauth2", origin, auth="oauth2", **oauth2), tenant("basic", origin, auth="oauth2-basic", **oauth2),
+        tenant("bad-key", origin, client_secret="wrong-secret"),
+        tenant("bad-bearer", origin, auth="bearer", client_secret="wrong-secret"),
+        tenant("bad-oauth2", origin, auth="oauth2", client_secret="wrong-secret", **oauth2),
+        tenant("deprecated", origin, endpoint_url="", flow_path="/v2.0/endpoint/inject"))
+    taken = "is taken: HTTP status 404 for a session that there is not, and 401 without it"
+    refused = "was refused with HTTP status 401: check client_secret (or what its file holds) and base_url"
+    assert {subject: said for subject, said in found.items() if subject.startswith(("fetch", "flow_path"))} == {
+        **{f"fetch {name}": ("ok", f"the {what} {taken}") for name, what in
+           [("seed", "token"), ("key", "API key"), ("bearer", "bearer token"), ("oauth2", "token"), ("basic", "token"),
+            ("deprecated", "API key")]},
+        "fetch bad-key": ("FAIL", f"the API key {refused}"), "fetch bad-bearer": ("FAIL", f"the bearer token {refused}"),
+        "flow_path deprecated": ("warn", "the vendor has announced to remove /v2.0/endpoint/inject: give endpoint_url, and "
+                                         "leave flow_path out")}
+    assert marks(found) == {"fetch bad-key": "FAIL", "fetch bad-bearer": "FAIL", "login bad-oauth2": "FAIL",
+                            "flow_path deprecated": "warn"}
+    assert {subject for subject in found if subject.startswith("login")} == \
+        {"login seed", "login oauth2", "login basic", "login bad-oauth2"}
+    assert {f"clock {name}" for name in ("seed", "key", "bad-key")} <= set(found)
+    assert found["endpoint key"][1].startswith("answers (HTTP status 404)") and "endpoint deprecated" not in found
+    said = {sentence: mark for mark, sentence in found.values()}
+    assert set(readme_says().values()) == {"ok", "FAIL"}
+    for sentence, mark in readme_says().items():
+        assert said[sentence.replace("HTTP status 200", "HTTP status 404")] == mark
+    steps = sandbox.book()["steps"]
+    assert steps["fetch"]["sent"] == 14 and steps["update"]["sent"] == steps["trigger"]["sent"] == 0
+
+
+class Odd(Listener):
+    """Says to each path what its first segment names: `404`, `404-401` (the second to whoever has no key), `mute`."""
+
+    def __init__(self):
+        self.heard = []
+        super().__init__()
+
+    def serve(self, client):
+        with client, client.makefile("rb") as lines:
+            method, path, _ = lines.readline().decode().split()
+            names = [line.split(b":")[0].lower() for line in iter(lines.readline, b"\r\n")]
+            self.heard.append((method, path, b"x-api-key" in names))
+            first, _, other = path.split("/")[1].partition("-")
+            status = other if other and b"x-api-key" not in names else first
+            if status == "mute":
+                client.recv(1)
+            elif status != "gone":
+                body = b"{}" if status == "200" else b"<html>"
+                client.sendall(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+
+
+ODD = {  # what the API says -> the line
+    "403": ("FAIL", "the API key may not read sessions (HTTP status 403): let the tenant give it the right to"),
+    "200-403": ("ok", "the API key is taken: HTTP status 200 for a session that there is not, and 403 without it"),
+    "404-302": ("ok", "the API key is taken: HTTP status 404 for a session that there is not, and 302 without it"),
+    "404": ("warn", "HTTP status 404 with the API key and 404 without it, so it is not known whether it is looked at: check "
+                    "base_url and session_path, and watch the first handoff's outcome"),
+    "404-429": ("warn", "HTTP status 404 with the API key and 429 without it, so it is not known whether it is looked at: "
+                        "check base_url and session_path, and watch the first handoff's outcome"),
+    "404-gone": ("warn", "HTTP status 404 with the API key, and without it none ({}), so it is not known whether it is "
+                         "looked at: ask again"),
+    "400": ("warn", "HTTP status 400 for a session that there is not: check base_url, session_path and profile"),
+    "301": ("warn", "HTTP status 301 for a session that there is not: check base_url, session_path and profile"),
+    "201": ("warn", "HTTP status 201, but what came cannot be read as a session: check base_url, session_path and profile"),
+    "429": ("warn", "HTTP status 429, the tenant's limit is used up: wait, and lower limits.requests_per_second"),
+    "503": ("warn", "HTTP status 503, an error of the tenant's own: ask again"),
+    "mute": ("FAIL", "{}: check base_url, the network between, and ca_file where the authority is a private one"),
+    "gone": ("FAIL", "{}: check base_url, the network between, and ca_file where the authority is a private one"),
+}
+
+
+def test_apis_that_say_something_else(folder, sandbox):
+    """No status is taken for what it is not, and one that says nothing ends the check no later than its time."""
+    odd = Odd()
+    origin = f"http://127.0.0.1:{odd.port}"
+    begun = time.monotonic()
+    found = check_tenants(folder, sandbox, *[
+        tenant(name, f"{origin}/{name}", endpoint_url="http://127.0.0.1:1", fetch_timeout_ms=500) for name in ODD])
+    assert time.monotonic() - begun < 20
+    odd.close()
+    for name, (mark, words) in ODD.items():
+        said = found[f"fetch {name}"]
+        assert said[0] == mark and re.fullmatch(re.escape(words).replace(r"\{\}", ".+"), said[1]), said
+        assert found[f"endpoint {name}"][0] == "FAIL" and "endpoint_url" in found[f"endpoint {name}"][1]
+    assert {method for method, _, _ in odd.heard} == {"GET"}
+    assert {path.split("/", 2)[2] for _, path, _ in odd.heard} == {"v2.0/conversations/handoffd-check"}
+    assert sorted(path.split("/")[1] for _, path, keyed_ in odd.heard if not keyed_) == \
+        sorted(name for name in ODD if name.startswith(("404", "200")))
 
 
 def test_untrusted_certificate(folder, sandbox):

@@ -184,12 +184,25 @@ static void test_back_off(void **state)
 	assert_true(back_off_ms(1000, 60000, 1, 251) == 1000);
 }
 
+static void test_how_far_a_clock_is_ahead(void **state)
+{
+	(void)state;
+	int64_t ms = 1;
+	assert_true(http_date_ahead(span_of("Tue, 14 Nov 2023 22:13:25 GMT"), NOW, &ms));
+	assert_int_equal(ms, 5500);
+	assert_true(http_date_ahead(span_of("Tue, 14 Nov 2023 22:12:20 GMT"), NOW, &ms));
+	assert_int_equal(ms, -59500);
+	assert_false(http_date_ahead(SPAN_NONE, NOW, &ms));
+	assert_int_equal(ms, 0);
+	assert_false(http_date_ahead(span_of("yesterday"), NOW, &ms));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_seconds),    cmocka_unit_test(test_dates_are_corrected_by_the_servers_clock),
 		cmocka_unit_test(test_http_dates), cmocka_unit_test(test_two_digit_years),
-		cmocka_unit_test(test_back_off),
+		cmocka_unit_test(test_back_off),   cmocka_unit_test(test_how_far_a_clock_is_ahead),
 	};
 	return cmocka_run_group_tests_name("retry_after", tests, NULL, NULL);
 }
