@@ -101,24 +101,35 @@ static int keep(struct reading *reading, size_t line, const struct request *requ
 	return item->handoff_id && item->tenant ? 0 : -ENOMEM;
 }
 
-static bool knows_tenant(const struct settings *settings, const char *name)
+/* Whose it is; NULL: nobody's. */
+static const struct settings_tenant *tenant_of(const struct settings *settings, const char *name)
 {
 	for (size_t i = 0; i < settings->tenant_count; i++)
 		if (!strcmp(settings->tenants[i].name, name))
-			return true;
-	return false;
+			return &settings->tenants[i];
+	return *name ? NULL : &settings->tenants[0];
 }
 
-/* What the worker would only find out later: a tenant that it does not have, an id that comes twice. */
-static int check_line(const struct reading *reading, const struct request *request, struct fault *fault)
+/* What the worker would reject: a tenant that it does not have, or one whose API cannot be asked that way. */
+static int check_tenant(const struct settings *settings, const struct request *request, struct fault *fault)
 {
-	const struct settings *settings = reading->source->settings;
-	const char *tenant = request->tenant ? request->tenant : "";
-	if (reading->source->knows_tenants && !*tenant && settings->tenant_count > 1)
+	const char *name = request->tenant ? request->tenant : "";
+	const struct settings_tenant *tenant = tenant_of(settings, name);
+	if (!*name && settings->tenant_count > 1)
 		return fault_set(fault, -EINVAL, FAULT_PERMANENT,
 				 "field \"tenant\" is missing: there are several tenants");
-	if (reading->source->knows_tenants && *tenant && !knows_tenant(settings, tenant))
-		return fault_set(fault, -EINVAL, FAULT_PERMANENT, "there is no tenant \"%.64s\"", tenant);
+	if (!tenant)
+		return fault_set(fault, -EINVAL, FAULT_PERMANENT, "there is no tenant \"%.64s\"", name);
+	const char *unfit = request->is_cancel ? NULL : profile_complaint(tenant->profile, request);
+	return unfit ? fault_set(fault, -EINVAL, FAULT_PERMANENT, "%s", unfit) : 0;
+}
+
+/* What the worker would only find out later, an id that comes twice too. */
+static int check_line(const struct reading *reading, const struct request *request, struct fault *fault)
+{
+	const char *tenant = request->tenant ? request->tenant : "";
+	if (reading->source->knows_tenants && check_tenant(reading->source->settings, request, fault) < 0)
+		return -EINVAL;
 	const struct pair_slot *slot =
 		request->is_cancel ? NULL : pair_map_find(&reading->ids, span_of(tenant), span_of(request->handoff_id));
 	if (slot)

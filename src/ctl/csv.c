@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,8 +13,15 @@
 #define ROW_MAX_BYTES ((size_t)64 << 20)
 #define METADATA      "metadata."
 
-static const char *const FIELDS[] = { "sessionId", "queueId", "handoffId", "tenant", "priority",
-				      "deadline",  "ttlMs",   "batchId",   "type" };
+/* As the request is to have them; those of an object stand together. */
+#define COLUMNS                                                                                                        \
+	"sessionId, queueId, target.type, target.value, userId, urlToken, handoffId, tenant, priority, deadline, "     \
+	"ttlMs, batchId, type"
+static const char *const FIELDS[] = { "sessionId", "queueId",   "target.type", "target.value", "userId",
+				      "urlToken",  "handoffId", "tenant",      "priority",     "deadline",
+				      "ttlMs",     "batchId",   "type" };
+/* The objects, as their columns begin. */
+static const char *const OBJECTS[] = { "target.", METADATA };
 
 static int wrong(struct fault *fault, const char *what)
 {
@@ -100,9 +108,8 @@ static int take_column(struct csv *csv, size_t i, struct fault *fault)
 	const struct span name = cell(csv, i);
 	if (!is_known(name))
 		return fault_set(fault, -EINVAL, FAULT_PERMANENT,
-				 "column %zu, \"%.*s\", is none of sessionId, queueId, handoffId, tenant, priority, "
-				 "deadline, ttlMs, batchId, type and metadata.NAME",
-				 i + 1, (int)(name.n < 64 ? name.n : 64), name.p);
+				 "column %zu, \"%.*s\", is none of " COLUMNS " and metadata.NAME", i + 1,
+				 (int)(name.n < 64 ? name.n : 64), name.p);
 	for (size_t k = 0; k < i; k++)
 		if (span_is(name, csv->columns[k]))
 			return fault_set(fault, -EINVAL, FAULT_PERMANENT, "columns %zu and %zu are both \"%s\"", k + 1,
@@ -153,6 +160,43 @@ static void skip_line(struct csv *csv)
 		csv->p++;
 }
 
+static bool begins_with(const char *text, const char *prefix)
+{
+	return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* The row's cells under columns that begin so, as members; "": those of no object. */
+static void write_cells(const struct csv *csv, struct buf *out, const char *prefix)
+{
+	for (size_t i = 0; i < csv->count; i++) {
+		const char *column = csv->columns[i];
+		bool is_other = !begins_with(column, prefix);
+		for (size_t k = 0; !*prefix && k < ARRAY_SIZE(OBJECTS); k++)
+			is_other = is_other || begins_with(column, OBJECTS[k]);
+		if (!is_other && cell(csv, i).n > 0)
+			write_cell(out, column + strlen(prefix), cell(csv, i));
+	}
+}
+
+static bool has_cells(const struct csv *csv, const char *prefix)
+{
+	for (size_t i = 0; i < csv->count; i++)
+		if (begins_with(csv->columns[i], prefix) && cell(csv, i).n > 0)
+			return true;
+	return false;
+}
+
+static void write_object(const struct csv *csv, struct buf *out, const char *prefix)
+{
+	char name[sizeof(METADATA)];
+	if (!has_cells(csv, prefix))
+		return;
+	snprintf(name, sizeof(name), "%.*s", (int)strlen(prefix) - 1, prefix);
+	write_object_begin(out, name);
+	write_cells(csv, out, prefix);
+	write_object_end(out);
+}
+
 int csv_next(struct csv *csv, struct buf *out, size_t *ret_line, struct fault *fault)
 {
 	const int r = read_row(csv, ret_line, fault);
@@ -163,21 +207,10 @@ int csv_next(struct csv *csv, struct buf *out, size_t *ret_line, struct fault *f
 	if (csv->count != csv->column_count)
 		return fault_set(fault, -EINVAL, FAULT_PERMANENT, "the row has %zu cells, the header %zu", csv->count,
 				 csv->column_count);
-	bool metadata = false;
 	write_object_begin(out, NULL);
-	for (size_t i = 0; i < csv->count; i++) {
-		const bool is_metadata = !strncmp(csv->columns[i], METADATA, strlen(METADATA));
-		metadata |= is_metadata && cell(csv, i).n > 0;
-		if (!is_metadata && cell(csv, i).n > 0)
-			write_cell(out, csv->columns[i], cell(csv, i));
-	}
-	if (metadata) {
-		write_object_begin(out, "metadata");
-		for (size_t i = 0; i < csv->count; i++)
-			if (!strncmp(csv->columns[i], METADATA, strlen(METADATA)) && cell(csv, i).n > 0)
-				write_string(out, csv->columns[i] + strlen(METADATA), cell(csv, i));
-		write_object_end(out);
-	}
+	write_cells(csv, out, "");
+	for (size_t i = 0; i < ARRAY_SIZE(OBJECTS); i++)
+		write_object(csv, out, OBJECTS[i]);
 	write_object_end(out);
 	return 1;
 }

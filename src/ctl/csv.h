@@ -2,8 +2,8 @@
  * csv - rows of a table with a header line, each as the JSON of a request
  *
  * RFC 4180: commas, quotes doubled within quotes, line ends within quotes. The header names the request's fields
- * (sessionId, queueId, ...) and metadata.NAME for its metadata; an empty cell is an absent field. ttlMs is a number,
- * every other cell a text.
+ * (sessionId, queueId, ...), target.type and target.value its target, and metadata.NAME its metadata; an empty cell is
+ * an absent field. ttlMs is a number, every other cell a text.
  */
 #ifndef HANDOFF_CSV_H
 #define HANDOFF_CSV_H

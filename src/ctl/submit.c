@@ -49,8 +49,10 @@ static const struct option OPTIONS[] = {
 	  "The last of kafka.requests is the one of lowest priority, so a batch does not go before live calls." },
 	{ "csv", NULL, "the file is CSV with a header line, not NDJSON", offsetof(struct submit, csv), OPTION_FLAG,
 	  '\0',
-	  "As RFC 4180 has it. Its columns are fields of the request (sessionId, queueId, handoffId, tenant, priority, "
-	  "deadline, ttlMs, batchId, type) and metadata.NAME for its metadata; an empty cell is an absent field." },
+	  "As RFC 4180 has it. Its columns are fields of the request (sessionId, queueId, userId, urlToken, handoffId, "
+	  "tenant, priority, deadline, ttlMs, batchId, type), target.type (queue, sip or tel) and target.value for "
+	  "where the "
+	  "caller is to go, and metadata.NAME for its metadata; an empty cell is an absent field." },
 	{ "batch", "ID", "handoffId ID-LINE and batchId ID where a line has none (default: a random one)",
 	  offsetof(struct submit, batch_id), OPTION_TEXT, '\0',
 	  "When the same file is sent again with the same ID, no caller is handed over twice: what was sent before "

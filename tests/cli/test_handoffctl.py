@@ -169,10 +169,30 @@ def test_csv():
         {"sessionId": "s2", "queueId": QUEUE, "handoffId": "b-5", "batchId": "b"}]
 
 
+def test_csv_of_a_cognigy_ai_tenant():
+    data = "sessionId,userId,target.type,urlToken,metadata.value,target.value\n" \
+           f"s1,u 1,queue,t1,,{QUEUE}\ns2,u2,sip,t2,x,sip:desk@sbc.example\ns3,u3,tel,t3,,+4930123456789\n"
+    done = ctl("submit", "--csv", "--dry-run", "--batch", "b", data=data)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {"sessionId": f"s{number}", "userId": user, "urlToken": f"t{number}", "target": {"type": kind, "value": value}, **more,
+         "handoffId": f"b-{number + 1}", "batchId": "b"}
+        for number, user, kind, value, more in [(1, "u 1", "queue", QUEUE, {}),
+                                                (2, "u2", "sip", "sip:desk@sbc.example", {"metadata": {"value": "x"}}),
+                                                (3, "u3", "tel", "+4930123456789", {})]]
+
+
 @pytest.mark.parametrize("data, sentence", [
     ("", "1: there is no header line"),
-    ("sessionId,queue\n", '1: column 2, "queue", is none of sessionId, queueId, handoffId, tenant, priority, deadline, '
-                          "ttlMs, batchId, type and metadata.NAME"),
+    ("sessionId,queue\n", '1: column 2, "queue", is none of sessionId, queueId, target.type, target.value, userId, '
+                          "urlToken, handoffId, tenant, priority, deadline, ttlMs, batchId, type and metadata.NAME"),
+    ("sessionId,target\n", '1: column 2, "target", is none of '), ("sessionId,target.name\n", '1: column 2, "target.name", is '),
+    ("sessionId,target.type,target.value\ns1,queue,a1\n",
+     "2: target.value must be a UUID, for target.type is queue"),
+    ("sessionId,target.value\ns1,+4930123456\n", "2: target.type must be queue, sip or tel"),
+    ("sessionId,target.type,target.value\ns1,,\n", "2: queueId is missing"),
+    (f"sessionId,queueId,urlToken\n\ns1,{QUEUE},..\n", "3: urlToken must be 1 to 256 bytes without control characters, and "
+                                                       "neither . nor .."),
     ("sessionId,sessionId\n", '1: columns 1 and 2 are both "sessionId"'),
     ("sessionId,queueId\ns1\n", "2: the row has 1 cells, the header 2"),
     ('sessionId,queueId\n"s1\n', "2: a quote is not closed"),
@@ -192,6 +212,26 @@ def test_tenants_of_the_configuration(folder):
     assert done.stderr.splitlines()[:2] == ['stdin:1: field "tenant" is missing: there are several tenants',
                                             'stdin:2: there is no tenant "nobody"']
     assert done.stderr.endswith("2 of 3 lines are not valid; mend them and run it again\n")
+
+
+def test_what_the_tenant_s_profile_needs(folder):
+    """As the worker would reject it, but before it is sent; without the worker's configuration nobody knows."""
+    path = folder / "h.conf"
+    path.write_text('tenants = ( { name = "ai"; profile = "cognigy-ai"; }, { name = "seed"; } );\n')
+    user = {"tenant": "ai", "userId": "u", "urlToken": "t"}
+    sip = {"queueId": None, "target": {"type": "sip", "value": "sip:desk@sbc.example"}}
+    data = requests(1, **user) + requests(1, tenant="ai", userId="u") + requests(1, tenant="ai", urlToken="t") + \
+        requests(1, **user, **sip) + requests(1, tenant="seed", **sip) + requests(1, tenant="seed") + \
+        lines({"sessionId": "s", "type": "cancel", "tenant": "ai"})
+    assert ctl("submit", "--dry-run", data=data).returncode == 0
+    done = ctl("submit", "-c", path, "--dry-run", data=data)
+    assert done.returncode == 2 and done.stderr.splitlines()[:-1] == [
+        "stdin:2: urlToken is missing: the tenant's profile cognigy-ai needs it",
+        "stdin:3: userId is missing: the tenant's profile cognigy-ai needs it",
+        "stdin:5: target.type must be queue: the tenant's profile seed-v1 knows no other"]
+    path.write_text('cognigy = { profile = "cognigy-ai"; };\n')
+    done = ctl("submit", "-c", path, "--dry-run", data=requests(1))
+    assert done.returncode == 2 and done.stderr.startswith("stdin:1: userId is missing")
 
 
 def test_a_cancel_names_its_tenant(folder):
