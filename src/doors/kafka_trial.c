@@ -248,6 +248,14 @@ static rd_kafka_t *open_writer(const struct kafka_options *options, usec_t timeo
 	return open_client(conf, KAFKA_CLIENT_PRODUCER, heard);
 }
 
+static rd_kafka_error_t *produce_nothing(rd_kafka_t *rk, const char *topic, struct kafka_trial_right *told)
+{
+	const rd_kafka_vu_t parts[] = { { .vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = topic },
+					{ .vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = 0 },
+					{ .vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = told } };
+	return rd_kafka_produceva(rk, parts, ARRAY_SIZE(parts));
+}
+
 void kafka_trial_write(const struct kafka_options *options, const char *const *topics, size_t count, usec_t timeout,
 		       struct kafka_trial_right *ret_topics)
 {
@@ -255,11 +263,10 @@ void kafka_trial_write(const struct kafka_options *options, const char *const *t
 	rd_kafka_t *rk = open_writer(options, timeout, &heard);
 	judge_all(ret_topics, count, RD_KAFKA_RESP_ERR__TIMED_OUT);
 	for (size_t i = 0; rk && i < count; i++) {
-		const rd_kafka_resp_err_t error =
-			rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topics[i]), RD_KAFKA_V_PARTITION(0),
-					  RD_KAFKA_V_OPAQUE(&ret_topics[i]), RD_KAFKA_V_END);
+		rd_kafka_error_t *error = produce_nothing(rk, topics[i], &ret_topics[i]);
 		if (error)
-			judge(&ret_topics[i], error, RD_KAFKA_RESP_ERR_NO_ERROR);
+			judge(&ret_topics[i], rd_kafka_error_code(error), RD_KAFKA_RESP_ERR_NO_ERROR);
+		rd_kafka_error_destroy(error);
 	}
 	if (rk) {
 		rd_kafka_flush(rk, (int)(timeout / USEC_PER_MSEC) + SLICE_MS);

@@ -75,13 +75,16 @@ static int page_status(struct admin *admin, struct buf *scratch, struct span *re
 	return buf_ok(&admin->status) && admin->status.len > 0 ? 200 : 503;
 }
 
+#define POLICY                                                                                                         \
+	"Content-Security-Policy: default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "         \
+	"connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
 /* The page gets its script and style from itself and its figures from us, and nothing from anybody else. */
 static const char *const headers[] = {
 	"Cache-Control: no-store",
 	"X-Content-Type-Options: nosniff",
 	"Referrer-Policy: no-referrer",
-	"Content-Security-Policy: default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-	"connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+	POLICY,
 };
 
 static const struct {
