@@ -1,4 +1,10 @@
-/* settings: any file is accepted or refused with one sentence; what is accepted can be printed and read again. */
+/*
+ * settings: any file is accepted or refused with one sentence; what is accepted can be printed and read again.
+ *
+ * Leaks are looked for when it ends, not after each input: for what libconfig leaks, the whole heap would be searched.
+ *
+ * libFuzzer: -detect_leaks=0
+ */
 #include <assert.h>
 #include <stdint.h>
 #include <stdio.h>
