@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "base/text.h"
+#include "handoff/macros.h"
 #include "json/escape.h"
 
 #define MASK        "***"
@@ -125,14 +126,18 @@ static size_t value_end(struct span s, size_t at, size_t level)
 	return at;
 }
 
+/* What we were let in by, thrown back by a gateway that tells what it was asked. */
+static const char *const CREDENTIALS[] = { "authorization", "x-api-key", "client_secret", "access_token", "urlToken" };
+
 /* At a quote: does it open a key whose value nobody may see? */
 static bool find_named_value(struct span s, size_t at, const char *const *keys, size_t key_count, struct hidden *ret)
 {
 	const size_t level = backslashes_before(s, at);
 	if (level > LEVEL_MAX || (level & (level + 1)) != 0)
 		return false;
-	for (size_t i = 0; i < key_count; i++) {
-		size_t behind = match_key(s, at + 1, level, keys[i]);
+	for (size_t i = 0; i < key_count + ARRAY_SIZE(CREDENTIALS); i++) {
+		const char *key = i < key_count ? keys[i] : CREDENTIALS[i - key_count];
+		size_t behind = match_key(s, at + 1, level, key);
 		if (behind == NOT_FOUND)
 			continue;
 		behind = skip_blanks(s, behind);
@@ -247,4 +252,18 @@ bool redact_text(struct buf *out, struct span text, const char *const *keys, siz
 		}
 	}
 	return !fits;
+}
+
+void redact_word(char *text, const char *word)
+{
+	const size_t n = strlen(word);
+	if (n < REDACT_WORD_MIN)
+		return;
+	for (char *at = strstr(text, word); at; at = strstr(at + n, word))
+		memset(at, '*', n);
+	/* The text may have been cut within it. */
+	const size_t length = strlen(text);
+	for (size_t part = n - 1; part >= REDACT_WORD_MIN; part--)
+		if (part <= length && memcmp(text + length - part, word, part) == 0)
+			memset(text + length - part, '*', part);
 }

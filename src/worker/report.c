@@ -1,5 +1,6 @@
 /* report - the end of a job becomes records for the outlet: its outcome (and dead letter), or its retry */
 #include "base/log.h"
+#include "rules/redact.h"
 #include "worker/worker.h"
 
 static void count_outcome(struct worker *w, const struct job *job)
@@ -55,10 +56,21 @@ static void write_event_id(struct buf *out, const struct history *history)
 		buf_add_format(out, ".r%d", history->replay);
 }
 
-static bool build_outcome(struct worker *w, const struct job *job, struct record **ret_first,
-			  struct record **ret_second)
+/* Errors like to name the path that was asked for, and this word in it opens the endpoint to anybody. */
+static void hide_token(struct job *job)
+{
+	struct outcome_error *error = &job->handoff.error;
+	if (!job->request.url_token)
+		return;
+	redact_word(error->message, job->request.url_token);
+	if (error->body)
+		redact_word(error->body, job->request.url_token);
+}
+
+static bool build_outcome(struct worker *w, struct job *job, struct record **ret_first, struct record **ret_second)
 {
 	struct buf id;
+	hide_token(job);
 	buf_init(&id, 512);
 	write_event_id(&id, &job->handoff.history);
 	const struct outcome outcome = outcome_of(w, job, buf_text(&id));

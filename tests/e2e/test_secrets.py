@@ -64,6 +64,38 @@ def test_no_program_tells_what_is_personal(folder, sandbox):
     assert leaks == []
 
 
+def test_no_program_tells_a_key_or_an_endpoint_s_token(folder, sandbox):
+    """Whatever a gateway throws back of what it was asked: headers, body, and the path that has the token in it."""
+    token = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+    thrown = json.dumps({"title": f"POST /inject/{token} failed", "instance": f"/inject/{token}", "traceId": "trace-1",
+                         "request": {"headers": {"X-API-Key": SECRET}, "body": {"URLToken": token, "userId": USER}}})
+    sandbox.script(f"credentials id=sandbox secret={SECRET}", f"on trigger session=s-json reply 400 body='{thrown}'",
+                   f"on trigger session=s-text reply 422 body='<p>/inject/{token}</p>' type=text/html",
+                   "on trigger session=s-hang hang after")
+    names, origin = Topics(), sandbox.base_url.removesuffix("/api/v1")
+    w = Worker(folder, Kafka(sandbox.bootstrap, "sandbox"), names, sandbox, retry={"base_delay_ms": 50},
+               log={"level": "debug"}, cognigy={"profile": "cognigy-ai", "client_id": None, "client_secret": SECRET,
+                                                "base_url": origin, "endpoint_url": origin, "trigger_timeout_ms": 300})
+    w.wait_ready()
+    produce(sandbox.bootstrap, names.requests, [
+        {"key": s.encode(), "value": request(s, handoffId=f"h-{s}", userId=USER, urlToken=token)}
+        for s in ("s-ok", "s-json", "s-text", "s-hang")])
+    outcomes = {o.json()["sessionId"]: o for o in read_all(sandbox.bootstrap, names.outcomes, 4)}
+    assert outcomes["s-json"].json()["error"]["traceId"] == "trace-1"
+    letters = read_all(sandbox.bootstrap, names.dead_letters, 2)
+    said = {f"outcome {s}": o.value.decode() + repr(o.headers) for s, o in outcomes.items()}
+    said.update((f"page {path}", w.get(path)[1]) for path in ("/", "/status", "/metrics"))
+    said.update((f"dead letter {r.offset}", repr({name: value for name, value in r.headers.items()
+                                                  if name.startswith("handoff-")})) for r in letters)
+    tool = Tool(folder, sandbox.bootstrap, names)
+    for words in (["explain", "h-s-json"], ["replay", "--dry-run"]):
+        done = tool.run(*words)
+        said[f"handoffctl {words}"] = done.stdout + done.stderr
+    w.stop_clean()
+    said["log"] = w.stderr()
+    assert [(where, word) for where, text in said.items() for word in (SECRET, token, USER) if word in text] == []
+
+
 @pytest.mark.skipif(os.getuid() != 0 or not shutil.which("setpriv"), reason="needs root, to become somebody else")
 def test_memory_is_nobody_elses(folder, sandbox):
     """Another process of the same user may neither trace it nor read its environment, and it leaves no core."""

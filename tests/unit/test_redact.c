@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "handoff/macros.h"
@@ -175,10 +176,53 @@ static void test_it_appends(void **state)
 	buf_fini(&out);
 }
 
+static void test_credentials_whatever_the_keys(void **state)
+{
+	(void)state;
+	static const struct example table[] = {
+		{ "{\"headers\":{\"X-API-Key\":\"k\",\"Authorization\":\"Bearer t\",\"Host\":\"h\"}}",
+		  "{\"headers\":{\"X-API-Key\":\"***\",\"Authorization\":\"***\",\"Host\":\"h\"}}" },
+		{ "{\"URLToken\":\"u\",\"client_secret\":\"s\",\"access_token\":\"t\"}",
+		  "{\"URLToken\":\"***\",\"client_secret\":\"***\",\"access_token\":\"***\"}" },
+	};
+	check_all(table, ARRAY_SIZE(table));
+	struct buf out;
+	buf_init(&out, 100);
+	assert_false(redact_text(&out, SPAN("{\"x-api-key\":1}"), NULL, 0, SIZE_MAX));
+	assert_string_equal(buf_text(&out), "{\"x-api-key\":\"***\"}");
+	buf_fini(&out);
+}
+
+static void test_a_word(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *word, *left;
+	} table[] = {
+		{ "at /inject/secret-1 and secret-1", "secret-1", "at /inject/******** and ********" },
+		{ "nothing of it", "secret-1", "nothing of it" },
+		{ "cut in secret-", "secret-1", "cut in *******" },
+		{ "cut in secre", "secret-1", "cut in secre" },
+		{ "secret", "secret-1", "******" },
+		{ "a b", "a", "a b" },
+		{ "********", "******", "********" },
+		{ "ababababab", "ababab", "******abab" },
+		{ "", "secret-1", "" },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		char text[64];
+		snprintf(text, sizeof(text), "%s", table[i].text);
+		redact_word(text, table[i].word);
+		assert_string_equal(text, table[i].left);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values_of_personal_keys),
+		cmocka_unit_test(test_credentials_whatever_the_keys),
+		cmocka_unit_test(test_a_word),
 		cmocka_unit_test(test_broken_json),
 		cmocka_unit_test(test_json_within_strings),
 		cmocka_unit_test(test_telephone_numbers_in_any_text),
