@@ -134,9 +134,11 @@ static void make_room_from(struct worker *w, const struct partition *p, const st
 	int64_t count = 0;
 	for (struct job *job = p->jobs, *next; job; job = next) {
 		next = job->next;
-		if (job->tenant != t || ++count <= w->settings->worker.window / 2 || !may_make_way(w, job, due_ms))
+		/* It was due; a clock that was set back since makes it no earlier. */
+		const int64_t was_ms = job->handoff.history.not_before_ms, back_ms = was_ms > due_ms ? was_ms : due_ms;
+		if (job->tenant != t || ++count <= w->settings->worker.window / 2 || !may_make_way(w, job, back_ms))
 			continue;
-		if (outlet_memory(w->outlet) >= OUTLET_ENOUGH || !make_way(w, job, due_ms))
+		if (outlet_memory(w->outlet) >= OUTLET_ENOUGH || !make_way(w, job, back_ms))
 			return;
 	}
 }

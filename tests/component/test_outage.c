@@ -1,5 +1,6 @@
 /* A tenant that is down, for minutes or for an hour: nothing is lost, poured out or burnt, deadlines run on, and the
  * end of it is no stampede. Virtual time. */
+#include "base/text.h"
 #include "component/worker_world.h"
 
 /* How many records were written to this topic with this status ("" for a retry). */
@@ -162,13 +163,18 @@ static int set_up_two(void **state)
 	return worker_init(&world.worker, &world.settings, &world.signals, &fault);
 }
 
-static void request_of(const char *tenant, int number)
+static void put_of(size_t partition, const char *tenant, int number, const char *const *headers)
 {
 	char value[256];
 	snprintf(value, sizeof(value),
 		 "{\"sessionId\":\"%s%d\",\"queueId\":\"" QUEUE "\",\"handoffId\":\"%s%d\",\"tenant\":\"%s\"}", tenant,
 		 number, tenant, number, tenant);
-	put(REQUESTS, value, NULL);
+	put(partition, value, headers);
+}
+
+static void request_of(const char *tenant, int number)
+{
+	put_of(REQUESTS, tenant, number, NULL);
 }
 
 /* A full window of one tenant's requests, and behind them another's. */
@@ -220,6 +226,36 @@ static void test_slow_tenant_makes_way(void **state)
 	assert_int_equal(written("retry", ""), moved); /* not again and again */
 }
 
+static void retry_of(const char *tenant, int number, int64_t due_ms)
+{
+	char due[32];
+	const char *const headers[] = { HDR_ATTEMPT, "2", HDR_NOT_BEFORE, due, NULL };
+	snprintf(due, sizeof(due), "%lld", (long long)due_ms);
+	put_of(RETRY, tenant, number, headers);
+}
+
+/* They are due when the wall clock is set back: what is written of them must not be due before they were. */
+static void test_who_makes_way_is_not_due_earlier(void **state)
+{
+	(void)state;
+	begin_work();
+	gate_close(&world.worker.tenants[0].gate, world.now + 10 * USEC_PER_SEC, world.now);
+	const int64_t due_ms = __wrap_clock_read().unix_ms + 2000;
+	for (int i = 0; i < 50; i++)
+		retry_of("closed", i, due_ms);
+	turns_within(3 * USEC_PER_SEC);
+	assert_int_equal(world.end_count, 0);
+	world.set_back_ms = 60000;
+	for (int i = 50; i < 100; i++)
+		retry_of("closed", i, due_ms - 60000);
+	turns_within(USEC_PER_SEC);
+	assert_int_equal(written("retry", ""), 50);
+	assert_non_null(end_of("retry", "closed0"));
+	int64_t moved_ms;
+	assert_int_equal(text_parse_int64(record_header(world.last_retry, HDR_NOT_BEFORE), &moved_ms), 0);
+	assert_true(moved_ms >= due_ms);
+}
+
 /* Alone it is in nobody's way, and half a window is not too much. */
 static void test_closed_tenant_stays_where_it_harms_nobody(void **state)
 {
@@ -242,6 +278,7 @@ int main(void)
 		TEST(test_parked_behind_a_gate_that_opens_too_late),
 		cmocka_unit_test_setup_teardown(test_closed_tenant_makes_way, set_up_two, tear_down),
 		cmocka_unit_test_setup_teardown(test_slow_tenant_makes_way, set_up_two, tear_down),
+		cmocka_unit_test_setup_teardown(test_who_makes_way_is_not_due_earlier, set_up_two, tear_down),
 		cmocka_unit_test_setup_teardown(test_closed_tenant_stays_where_it_harms_nobody, set_up_two, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

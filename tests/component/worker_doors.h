@@ -64,7 +64,8 @@ struct seal {
 
 static struct world {
 	usec_t now;
-	usec_t slept; /* how long the worker wanted to sleep */
+	usec_t slept;        /* how long the worker wanted to sleep */
+	int64_t set_back_ms; /* by so much the wall clock was */
 	struct settings settings;
 	struct settings_tenant tenant;
 	struct worker_signals signals;
@@ -111,7 +112,8 @@ int __wrap_loop_once(struct loop *loop, usec_t timeout);
 
 struct instant __wrap_clock_read(void)
 {
-	return (struct instant){ .mono = world.now, .unix_ms = START_MS + (world.now - START) / USEC_PER_MSEC };
+	return (struct instant){ .mono = world.now,
+				 .unix_ms = START_MS - world.set_back_ms + (world.now - START) / USEC_PER_MSEC };
 }
 
 int __wrap_loop_once(struct loop *loop, usec_t timeout)
