@@ -39,7 +39,8 @@ struct kafka_topology {
 	rd_kafka_t *rk;
 	rd_kafka_topic_t **topics; /* in the order of the report */
 	size_t topic_count;
-	struct fault heard; /* the client's last error */
+	bool has_controller; /* as the last metadata have it */
+	struct fault heard;  /* the client's last error */
 };
 
 /* --- reports --- */
@@ -93,6 +94,17 @@ static void fill(struct kafka_topic_report *topic, const struct rd_kafka_metadat
 	topic->partitions = topic->known ? seen->partition_cnt : 0;
 }
 
+/* Requests for configurations are the controller's. Where the brokers name one that is none of them, as librdkafka's
+ * mock does (2.0.2), such a request would wait for it until the time is up. */
+static bool names_controller(rd_kafka_t *rk, const struct rd_kafka_metadata *metadata)
+{
+	const int32_t controller = rd_kafka_controllerid(rk, 0);
+	for (int i = 0; i < metadata->broker_cnt; i++)
+		if (metadata->brokers[i].id == controller)
+			return true;
+	return false;
+}
+
 static bool is_ending(struct kafka_topology *t)
 {
 	pthread_mutex_lock(&t->lock);
@@ -125,6 +137,7 @@ static rd_kafka_resp_err_t ask_metadata(struct kafka_topology *t, struct kafka_t
 		if (error)
 			return error;
 		fill(&report->topics[i], metadata);
+		t->has_controller = names_controller(t->rk, metadata);
 		rd_kafka_metadata_destroy(metadata);
 	}
 	return RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -190,7 +203,8 @@ static void read_configs(struct kafka_topology_report *report, rd_kafka_event_t 
 /* What may not be asked, or not in time, stays as it is: not configured, not compacted. */
 static void ask_configs(struct kafka_topology *t, struct kafka_topology_report *report, usec_t deadline)
 {
-	rd_kafka_ConfigResource_t **wanted = calloc(t->topic_count, sizeof(rd_kafka_ConfigResource_t *));
+	rd_kafka_ConfigResource_t **wanted =
+		t->has_controller ? calloc(t->topic_count, sizeof(rd_kafka_ConfigResource_t *)) : NULL;
 	size_t count = 0;
 	for (size_t i = 0; wanted && i < report->topic_count; i++)
 		if (report->topics[i].known)

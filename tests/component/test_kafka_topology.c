@@ -109,6 +109,19 @@ static void a_creation_that_fails_is_told(void **state)
 	kafka_topology_free(topology);
 }
 
+/* The mock names a controller that is none of its brokers: who asks for configurations waits for two seconds. */
+static void a_controller_that_is_none_is_not_waited_for(void **state)
+{
+	(void)state;
+	const usec_t begun = clock_read().mono;
+	struct kafka_topology *topology = watch(&cluster.options, 0);
+	const struct kafka_topology_report *report = next_report(topology, 10 * USEC_PER_SEC);
+	assert_true(report->answered);
+	assert_false(report->answers_configs);
+	assert_true(clock_read().mono - begun < 3 * USEC_PER_SEC / 2);
+	kafka_topology_free(topology);
+}
+
 static void nobody_there_is_told_in_time(void **state)
 {
 	struct kafka_options options = cluster.options;
@@ -147,6 +160,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(unequal_counts_are_seen, start, stop),
 		cmocka_unit_test_setup_teardown(missing_and_forbidden_are_told_apart_and_change, start, stop),
 		cmocka_unit_test_setup_teardown(a_creation_that_fails_is_told, start, stop),
+		cmocka_unit_test_setup_teardown(a_controller_that_is_none_is_not_waited_for, start, stop),
 		cmocka_unit_test_setup_teardown(nobody_there_is_told_in_time, start, stop),
 		cmocka_unit_test_setup_teardown(brokers_that_come_back_are_seen, start, stop),
 	};
