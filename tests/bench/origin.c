@@ -1,12 +1,15 @@
 /*
  * origin - the cheapest thing that answers a handoff's calls, for measuring clients
  *
- *   origin [DELAY_MS [PORT]]
+ *   origin [-d DELAY_MS] [-p PORT] [-t TOKEN_BYTES] [-n NOTES] [-c CERTIFICATE -k KEY]
  *
  * Prints "base_url=..." when it listens and runs until SIGTERM or SIGINT, or until its parent is gone. Every session
- * exists, every call succeeds after DELAY_MS; nothing is remembered. One thread, epoll, no allocation a request.
+ * exists, every call succeeds after DELAY_MS; every login gets a token of TOKEN_BYTES. With a certificate and its key
+ * (PEM) it speaks TLS. Of what was called it remembers only counts and times, told at GET /_book; and for each fetch a
+ * line "SESSION UNIX_US" in the file NOTES, complete when the book has been asked for. One thread, epoll, no allocation
+ * a request.
  */
-#include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -20,10 +23,12 @@
 #include <unistd.h>
 
 #include "bench/calls.h"
+#include "bench/wire.h"
 
-enum { INPUT = 16384, PEERS = 16384, EVENTS = 256 };
+enum { INPUT = 16384, PEERS = 16384, EVENTS = 256, TOKEN = 4096 };
 
 struct peer {
+	struct wire wire;
 	size_t len;
 	unsigned generation; /* counts the connections that this descriptor has been */
 	char input[INPUT];
@@ -35,7 +40,7 @@ struct due {
 	int fd;
 	unsigned generation;
 	char method;
-	bool login;
+	bool login, book;
 	char session[64];
 };
 
@@ -43,6 +48,12 @@ static struct peer *peers[PEERS]; /* by fd */
 static struct due dues[PEERS];
 static size_t due_first, due_count;
 static double delay;
+static char token[TOKEN + 1];
+static FILE *notes; /* NULL: none are taken */
+static struct {
+	uint64_t fetches, triggers;
+	int64_t first, last; /* Unix us, of the first fetch since the book was asked for and of the last trigger */
+} book;
 static int epoll_fd;
 static volatile sig_atomic_t stopped;
 
@@ -55,8 +66,7 @@ static void on_signal(int number)
 static const char *reply_format(const struct due *due)
 {
 	if (due->login)
-		return "{\"access_token\":\"0123456789abcdef0123456789abcdef\",\"token_type\":\"Bearer\",\"expires_"
-		       "in\":3600,"
+		return "{\"access_token\":\"%s\",\"token_type\":\"Bearer\",\"expires_in\":3600,"
 		       "\"scope\":\"session:write flow:execute telephony:transfer\"}";
 	if (due->method == 'G')
 		return "{\"sessionId\":\"%s\",\"userId\":\"user_4711\",\"channel\":\"voice\",\"status\":\"active\","
@@ -74,19 +84,58 @@ static const char *reply_format(const struct due *due)
 	       "\"bridged\",\"agentWaitTime\":2.4}}";
 }
 
-static void reply(const struct due *due)
+static int write_body(const struct due *due, char *body, size_t room)
 {
-	char body[1024], text[1536];
+	if (due->book)
+		return snprintf(body, room,
+				"{\"fetches\":%" PRIu64 ",\"triggers\":%" PRIu64 ",\"first\":%" PRId64
+				",\"last\":%" PRId64 "}",
+				book.fetches, book.triggers, book.first, book.last);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-	const int n = snprintf(body, sizeof(body), reply_format(due), due->session);
+	return snprintf(body, room, reply_format(due), due->login ? token : due->session);
 #pragma GCC diagnostic pop
+}
+
+static void reply(const struct due *due)
+{
+	char body[TOKEN + 512], text[TOKEN + 1024];
+	const int n = write_body(due, body, sizeof(body));
 	const int all = snprintf(text, sizeof(text),
 				 "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
 				 "Date: Tue, 24 Nov 2026 10:00:00 GMT\r\n\r\n%s",
 				 n, body);
-	if (send(due->fd, text, (size_t)all, MSG_NOSIGNAL) != all)
+	if (!wire_write(&peers[due->fd]->wire, text, (size_t)all))
 		shutdown(due->fd, SHUT_RDWR);
+}
+
+static int64_t unix_us(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void note(const struct due *due)
+{
+	const int64_t now = unix_us();
+	if (due->method == 'F') {
+		book.triggers++;
+		book.last = now;
+	} else if (due->method == 'G') {
+		book.first = book.first ? book.first : now;
+		book.fetches++;
+		if (notes)
+			fprintf(notes, "%s %" PRId64 "\n", due->session, now);
+	}
+}
+
+static void tell_book(const struct due *due)
+{
+	if (notes)
+		fflush(notes);
+	reply(due);
+	book.first = 0;
 }
 
 static void answer(int fd, const char *head)
@@ -96,8 +145,15 @@ static void answer(int fd, const char *head)
 	sscanf(head, "%7s %255s", method, path);
 	due.method = strcmp(method, "POST") == 0 ? 'F' : method[0];
 	due.login = strstr(path, "/auth/login") != NULL;
+	due.book = strcmp(path, "/_book") == 0;
 	const char *session = strrchr(path, '/');
 	snprintf(due.session, sizeof(due.session), "%s", session ? session + 1 : "");
+	if (due.book) {
+		tell_book(&due);
+		return;
+	}
+	if (!due.login)
+		note(&due);
 	if (delay <= 0 || due_count == PEERS) {
 		reply(&due);
 		return;
@@ -123,6 +179,7 @@ static int serve_dues(void)
 static void drop(int fd)
 {
 	peers[fd]->generation++;
+	wire_close(&peers[fd]->wire);
 	close(fd);
 }
 
@@ -150,16 +207,16 @@ static bool take(int fd)
 static void serve(int fd)
 {
 	struct peer *p = peers[fd];
-	const ssize_t n = recv(fd, p->input + p->len, INPUT - 1 - p->len, 0);
-	if (n < 0 && errno == EAGAIN)
-		return;
-	if (n <= 0) {
-		drop(fd);
-		return;
-	}
-	p->len += (size_t)n;
-	while (take(fd))
-		;
+	do {
+		const ssize_t n = wire_read(&p->wire, p->input + p->len, INPUT - 1 - p->len);
+		if (n < 0)
+			drop(fd);
+		if (n <= 0)
+			return;
+		p->len += (size_t)n;
+		while (take(fd))
+			;
+	} while (wire_has_more(&p->wire));
 }
 
 static void greet(int listen_fd)
@@ -168,7 +225,7 @@ static void greet(int listen_fd)
 	for (int fd; (fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0;) {
 		if (fd < PEERS && !peers[fd])
 			peers[fd] = calloc(1, sizeof(*peers[fd]));
-		if (fd >= PEERS || !peers[fd]) {
+		if (fd >= PEERS || !peers[fd] || wire_open(&peers[fd]->wire, fd) < 0) {
 			close(fd);
 			continue;
 		}
@@ -179,7 +236,7 @@ static void greet(int listen_fd)
 	}
 }
 
-static int listen_on(unsigned port)
+static int listen_on(unsigned port, bool tls)
 {
 	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
 	struct sockaddr_in address = { .sin_family = AF_INET,
@@ -190,25 +247,15 @@ static int listen_on(unsigned port)
 	if (bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, 4096) < 0 ||
 	    getsockname(fd, (struct sockaddr *)&address, &size) < 0)
 		return -1;
-	printf("base_url=http://127.0.0.1:%u/api/v1\n", ntohs(address.sin_port));
+	printf("base_url=%s://127.0.0.1:%u/api/v1\n", tls ? "https" : "http", ntohs(address.sin_port));
 	fflush(stdout);
 	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
 	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -1 : fd;
 }
 
-int main(int argc, char **argv)
+static void run(int listen_fd)
 {
 	struct epoll_event events[EVENTS];
-	delay = argc > 1 ? strtod(argv[1], NULL) / 1e3 : 0;
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	signal(SIGTERM, on_signal);
-	signal(SIGINT, on_signal);
-	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	const int listen_fd = epoll_fd < 0 ? -1 : listen_on(argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 0);
-	if (listen_fd < 0) {
-		perror("origin");
-		return 1;
-	}
 	while (!stopped) {
 		const int n = epoll_wait(epoll_fd, events, EVENTS, serve_dues());
 		for (int i = 0; i < n; i++) {
@@ -218,5 +265,56 @@ int main(int argc, char **argv)
 				serve(events[i].data.fd);
 		}
 	}
+}
+
+static struct {
+	unsigned port;
+	size_t token_bytes;
+	const char *notes, *certificate, *key;
+} options = { .token_bytes = 32 };
+
+/* False on wrong usage. */
+static bool read_options(int argc, char **argv)
+{
+	for (int option; (option = getopt(argc, argv, "d:p:t:n:c:k:")) != -1;) {
+		if (option == 'd')
+			delay = strtod(optarg, NULL) / 1e3;
+		else if (option == 'p')
+			options.port = (unsigned)strtoul(optarg, NULL, 10);
+		else if (option == 't')
+			options.token_bytes = strtoul(optarg, NULL, 10);
+		else if (option == 'n')
+			options.notes = optarg;
+		else if (option == 'c')
+			options.certificate = optarg;
+		else if (option == 'k')
+			options.key = optarg;
+		else
+			return false;
+	}
+	return optind == argc && options.token_bytes <= TOKEN && !options.certificate == !options.key;
+}
+
+int main(int argc, char **argv)
+{
+	if (!read_options(argc, argv)) {
+		fprintf(stderr,
+			"usage: origin [-d DELAY_MS] [-p PORT] [-t TOKEN_BYTES] [-n NOTES] [-c CERTIFICATE -k KEY]\n");
+		return 2;
+	}
+	memset(token, 'a', options.token_bytes);
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	signal(SIGTERM, on_signal);
+	signal(SIGINT, on_signal);
+	if (options.certificate && wire_use_tls(options.certificate, options.key) < 0)
+		return 1;
+	notes = options.notes ? fopen(options.notes, "w") : NULL;
+	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	const int listen_fd = epoll_fd < 0 ? -1 : listen_on(options.port, options.certificate != NULL);
+	if (listen_fd < 0 || (options.notes && !notes)) {
+		perror("origin");
+		return 1;
+	}
+	run(listen_fd);
 	return 0;
 }

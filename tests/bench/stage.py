@@ -1,12 +1,15 @@
 """What the measurements share: a broker, a Cognigy simulator and workers in a folder of their own."""
 import contextlib
+import json
 import os
 import pathlib
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
@@ -58,17 +61,38 @@ def start_apache(parent):
 
 
 class Origin(Process):
-    """The cheapest thing that answers a handoff's calls (tests/bench/origin.c): every session is there, all goes well."""
+    """The cheapest thing that answers a handoff's calls (tests/bench/origin.c): every session is there, all goes well.
+    `authority`: of its certificate, if it is to speak TLS; `notes`: keep when each session was fetched."""
 
     client_id = client_secret = "bench"
 
-    def __init__(self, path, delay_ms=0):
-        super().__init__("origin", [binary("tests/origin"), delay_ms], path)
+    def __init__(self, path, delay_ms=0, token_bytes=32, authority=None, notes=False):
+        self.ca_file = str(authority.certificate) if authority else None
+        self.notes = path / f"notes-{uuid.uuid4().hex[:8]}" if notes else None
+        certificate, key = authority.issue(f"origin-{uuid.uuid4().hex[:8]}") if authority else (None, None)
+        super().__init__("origin", [binary("tests/origin"), "-d", delay_ms, "-t", token_bytes,
+                                    *(["-n", self.notes] if notes else []),
+                                    *(["-c", certificate, "-k", key] if authority else [])], path)
 
         def said():
             self.check_alive()
             return self.stdout().partition("\n")[0].partition("=")[2]
         self.base_url = wait_until(said, 20, "the origin to say where it is")
+        self.context = ssl.create_default_context(cafile=self.ca_file) if authority else None
+
+    def book(self):
+        """What was called so far; `first` (Unix us) begins anew each time."""
+        with urllib.request.urlopen(self.base_url.replace("/api/v1", "/_book"), timeout=20, context=self.context) as reply:
+            return json.load(reply)
+
+    def fetched(self):
+        """session -> when its first fetch came, Unix us"""
+        self.book()
+        found = {}
+        for line in self.notes.read_text().splitlines():
+            session, at = line.split()
+            found.setdefault(session, int(at))
+        return found
 
 
 class Stage:
@@ -108,4 +132,5 @@ class Stage:
             simulator.kill()
 
 
-__all__ = ["Origin", "PROJECT", "Process", "Stage", "Worker", "binary", "flood", "folder", "script", "start_apache"]
+__all__ = ["Kafka", "Origin", "PROJECT", "Process", "Stage", "Topics", "Worker", "binary", "create_topics", "flood", "folder",
+           "produce", "request", "script", "start_apache", "wait_until"]

@@ -115,9 +115,8 @@ class Process:
         assert self.exit_code is None, f"{self.name} ended with {self.exit_code}:\n{tail(self.stderr())}"
 
     def cpu_seconds(self):
-        """User and system time so far."""
-        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """User and system time so far, of all its threads, to the nanosecond: clock_getcpuclockid(3)."""
+        return time.clock_gettime(~self.pid << 3 | 2)
 
     def open_files(self):
         """How many descriptors it has."""
