@@ -44,11 +44,11 @@ def end_processes():
 
 # --- brokers and the simulator ----------------------------------------------------------------------------------------
 
-def start_kafka(directory, brokers=1, settings=(), sasl=False, version=None):
-    """Starts scripts/kafka in `directory` and returns its bootstrap servers (with `sasl` all that it says, as a dict);
-    skips or fails where it cannot be had."""
+def start_kafka(directory, brokers=1, settings=(), secured=(), version=None):
+    """Starts scripts/kafka in `directory` and returns its bootstrap servers (with `secured`, its options of that kind, all
+    that it says, as a dict); skips or fails where it cannot be had."""
     command = [script("kafka"), "start", "--brokers", str(brokers), "--dir", str(directory), "--owner", str(os.getpid())]
-    command += ["--sasl"] if sasl else []
+    command += map(str, secured)
     for setting in settings:
         command += ["--set", setting]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900, check=False,
@@ -57,7 +57,7 @@ def start_kafka(directory, brokers=1, settings=(), sasl=False, version=None):
         pytest.skip(done.stderr.strip().splitlines()[-1])
     assert done.returncode == 0, f"scripts/kafka start exited with {done.returncode}:\n{done.stderr}"
     said = dict(line.split("=", 1) for line in done.stdout.splitlines())
-    return said if sasl else said["bootstrap.servers"]
+    return said if secured else said["bootstrap.servers"]
 
 
 def stop_kafka(directory):

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define FIRST_CAPACITY 256 /* most texts fit in it, and growing from less is copying */
 
@@ -23,6 +24,13 @@ void buf_fini(struct buf *b)
 	if (!b->borrowed)
 		free(b->data);
 	*b = (struct buf){ .limit = b->limit };
+}
+
+void buf_wipe(struct buf *b)
+{
+	if (b->data)
+		explicit_bzero(b->data, b->cap);
+	buf_fini(b);
 }
 
 void buf_reset(struct buf *b)

@@ -3,7 +3,8 @@
  *
  * Errors are sticky: after the first append that would pass the limit (or fails to allocate) the buffer is `failed`,
  * later appends do nothing, and the writer asks once, at the end, with buf_ok(). What was appended before stays.
- * Owns its memory; buf_fini() or buf_take() ends that. Always NUL-terminated behind `len` once anything was appended.
+ * Owns its memory; buf_fini(), buf_wipe() or buf_take() ends that. Always NUL-terminated behind `len` once anything was
+ * appended.
  */
 #ifndef HANDOFF_BUF_H
 #define HANDOFF_BUF_H
@@ -29,6 +30,8 @@ void buf_init(struct buf *b, size_t limit);
 /* Uses the caller's `size` bytes, which must outlive it, and never allocates: at most size - 1 bytes, no buf_take(). */
 void buf_init_on(struct buf *b, char *storage, size_t size);
 void buf_fini(struct buf *b);
+/* The same for what may hold a secret: nothing of it stays in the memory. */
+void buf_wipe(struct buf *b);
 /* Empty and not failed again; keeps the memory. */
 void buf_reset(struct buf *b);
 

@@ -25,7 +25,8 @@ int command_fail_kafka(const char *before, const struct fault *fault)
 	if (fault->kind == FAULT_DEPENDENCY_DOWN)
 		next = "; is -b (or kafka.brokers) right, and are they up?";
 	else if (fault->kind == FAULT_AUTH)
-		next = "; see to user, password and certificate (-X, kafka.properties), and to what the user may do";
+		next = "; see to user and password, token or certificate (-X, kafka.properties), and to what the user "
+		       "may do";
 	return command_fail(EXIT_FAILED, "%s%s%s", before, fault->message, next);
 }
 

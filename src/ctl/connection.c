@@ -43,6 +43,10 @@ static int merge_properties(struct connection *connection, struct buf *error)
 			all[kept++] = all[i];
 	connection->options.properties = all;
 	connection->options.property_count = kept;
+	if (kafka_check_login(all, kept, &fault) < 0) {
+		buf_add_format(error, "-X: %s", fault.message);
+		return -EINVAL;
+	}
 	return 0;
 }
 

@@ -265,7 +265,7 @@ static bool on_error(rd_kafka_event_t *event, struct kafka_consumer_event *ret)
 	ret->kind = rd_kafka_event_error_is_fatal(event) ? KAFKA_FATAL : KAFKA_TROUBLE;
 	ret->fenced = error == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
 	ret->all_brokers_down = error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
-	fault_set(&ret->fault, 0, kafka_fault_class(error), "%s", rd_kafka_event_error_string(event));
+	kafka_hear(&ret->fault, error, rd_kafka_event_error_string(event));
 	return true;
 }
 

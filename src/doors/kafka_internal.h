@@ -27,7 +27,7 @@ enum kafka_client {
 	KAFKA_CLIENT_READER = 8
 };
 
-/* --- kafka_options.c, kafka_client.c: making and unmaking a client --- */
+/* --- kafka_options.c, kafka_client.c, kafka_token.c: making and unmaking a client --- */
 
 /* Our settings, then the user's properties, then what may not be changed. NULL with the reason in `fault`. */
 rd_kafka_conf_t *kafka_conf_new(const struct kafka_options *options, enum kafka_client client,
@@ -36,19 +36,33 @@ rd_kafka_conf_t *kafka_conf_new(const struct kafka_options *options, enum kafka_
 rd_kafka_t *kafka_client_new(rd_kafka_conf_t *conf, enum kafka_client client, struct fault *fault) MUST_CHECK;
 /* Destroys it, waiting at most a few seconds: known hangs of the library must not keep a process alive. */
 void kafka_client_destroy(rd_kafka_t *rk);
+/* Does the login need a token that the library cannot get by itself, and do the properties name the file of one
+ * (KAFKA_TOKEN_FILE)? Then every client takes it from there, on a thread of the library, whatever else the client is
+ * doing: kafka_conf_take_token() before it is made, kafka_token_serve() after. */
+bool kafka_conf_wants_token(const rd_kafka_conf_t *conf);
+bool kafka_conf_names_token(const rd_kafka_conf_t *conf);
+void kafka_conf_take_token(rd_kafka_conf_t *conf);
+void kafka_token_serve(rd_kafka_t *rk);
+
+/* --- kafka_error.c: what does an error mean? --- */
+
 /* What kind of trouble is this, and is it the sort that passes by itself? */
 enum fault_class kafka_fault_class(rd_kafka_resp_err_t error);
 bool kafka_is_transient(rd_kafka_resp_err_t error);
+/* Does a broker refuse our certificate, or the lack of one? */
+bool kafka_is_certificate_refused(const char *reason);
+/* Was there no token to log in with? */
+bool kafka_is_token_missing(const char *reason);
+/* One sentence of it in `heard`. That all brokers are down is kept only where nothing was heard before. */
+void kafka_hear(struct fault *heard, rd_kafka_resp_err_t error, const char *reason);
+/* The same for each of the client's errors; `heard` must outlive the client. Takes the client's opaque. */
+void kafka_conf_hear(rd_kafka_conf_t *conf, struct fault *heard);
 
 /* --- kafka_metadata.c: for clients that may wait --- */
 
-/* The client's last error goes to `heard`, which must outlive the client. */
-void kafka_conf_hear(rd_kafka_conf_t *conf, struct fault *heard);
-/* What that does for each of the client's errors. */
-void kafka_hear(struct fault *heard, rd_kafka_resp_err_t error, const char *reason);
 /* Waits for a broker until `deadline`. 0, or -EPIPE with one sentence in `fault`; `heard` is what is told where nobody
- * answers. */
-int kafka_count_partitions(rd_kafka_t *rk, rd_kafka_topic_t *topic, const char *brokers, const struct fault *heard,
+ * answers, and is emptied when somebody does. */
+int kafka_count_partitions(rd_kafka_t *rk, rd_kafka_topic_t *topic, const char *brokers, struct fault *heard,
 			   usec_t deadline, int32_t *ret, struct fault *fault) MUST_CHECK;
 
 /* --- kafka_record.c: records in and out --- */

@@ -189,7 +189,7 @@ static int identify(rd_kafka_conf_t *conf, const struct kafka_options *options, 
 		    struct fault *fault)
 {
 	char name[512];
-	int r = set(conf, "bootstrap.servers", options->brokers, fault);
+	int r = options->brokers ? set(conf, "bootstrap.servers", options->brokers, fault) : 0;
 	if (r < 0)
 		return r;
 	if (client == KAFKA_CLIENT_CONSUMER) {
@@ -236,8 +236,10 @@ rd_kafka_conf_t *kafka_conf_new(const struct kafka_options *options, enum kafka_
 			r = set(conf, our_law[i].key, our_law[i].value, fault);
 	if (r == 0)
 		r = identify(conf, options, client, fault);
-	if (r == 0)
+	if (r == 0) {
+		kafka_conf_take_token(conf);
 		return conf;
+	}
 	rd_kafka_conf_destroy(conf);
 	return NULL;
 }

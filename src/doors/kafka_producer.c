@@ -42,7 +42,7 @@ bool kafka_producer_pause(struct kafka_producer *p, usec_t time)
 void kafka_producer_note(struct kafka_producer *p, rd_kafka_resp_err_t error, const char *sentence)
 {
 	pthread_mutex_lock(&p->lock);
-	fault_set(&p->trouble, 0, kafka_fault_class(error), "%s", sentence);
+	kafka_hear(&p->trouble, error, sentence);
 	pthread_mutex_unlock(&p->lock);
 }
 

@@ -329,15 +329,6 @@ static void *run(void *arg)
 
 /* --- life --- */
 
-static void on_error(rd_kafka_t *rk, int error, const char *reason, void *opaque)
-{
-	struct kafka_topology *t = opaque;
-	(void)rk;
-	/* "all brokers are down" says less than what was heard of any one of them. */
-	if (error != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || t->heard.message[0] == '\0')
-		fault_set(&t->heard, 0, kafka_fault_class((rd_kafka_resp_err_t)error), "%s", reason);
-}
-
 static void watch_topic(struct kafka_topology *t, const char *name)
 {
 	rd_kafka_topic_t *topic = name ? rd_kafka_topic_new(t->rk, name, NULL) : NULL;
@@ -351,8 +342,7 @@ static int open_topology(struct kafka_topology *t, struct fault *fault)
 	rd_kafka_conf_t *conf = kafka_conf_new(options, KAFKA_CLIENT_ADMIN, fault);
 	if (!conf)
 		return -EINVAL;
-	rd_kafka_conf_set_opaque(conf, t);
-	rd_kafka_conf_set_error_cb(conf, on_error);
+	kafka_conf_hear(conf, &t->heard);
 	t->rk = kafka_client_new(conf, KAFKA_CLIENT_ADMIN, fault);
 	if (!t->rk)
 		return -EINVAL;

@@ -11,18 +11,40 @@
 #define NO_PARTITION 2000000000
 #define NO_ACKS      "2"
 
-/* What a client said last, and its code. */
+/* What a client said last, its code, and what to do. */
 struct heard {
 	struct fault fault;
 	rd_kafka_resp_err_t code;
+	const char *advice;
 };
+
+static const char *advice(rd_kafka_resp_err_t error, const char *reason)
+{
+	if (kafka_is_certificate_refused(reason))
+		return "check ssl.certificate.location and ssl.key.location in kafka.properties";
+	if (kafka_is_token_missing(reason))
+		return "check sasl.oauthbearer.config in kafka.properties, and what renews the file";
+	switch (error) {
+	case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+	case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+		return "check sasl.mechanism, sasl.username and sasl.password, or the token, in kafka.properties";
+	case RD_KAFKA_RESP_ERR__SSL:
+		return "check ssl.ca.location in kafka.properties, and that this listener speaks TLS";
+	case RD_KAFKA_RESP_ERR__RESOLVE:
+		return "check the name";
+	default:
+		return "check the address, the network between, and security.protocol in kafka.properties";
+	}
+}
 
 static void on_error(rd_kafka_t *rk, int error, const char *reason, void *opaque)
 {
 	struct heard *heard = opaque;
 	(void)rk;
-	if (error != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+	if (error != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
 		heard->code = (rd_kafka_resp_err_t)error;
+		heard->advice = advice(heard->code, reason);
+	}
 	kafka_hear(&heard->fault, (rd_kafka_resp_err_t)error, reason);
 }
 
@@ -43,21 +65,6 @@ static int slice_ms(usec_t deadline)
 
 /* --- brokers --- */
 
-static const char *advice(rd_kafka_resp_err_t code)
-{
-	switch (code) {
-	case RD_KAFKA_RESP_ERR__AUTHENTICATION:
-	case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
-		return "check sasl.mechanism, sasl.username and sasl.password in kafka.properties";
-	case RD_KAFKA_RESP_ERR__SSL:
-		return "check ssl.ca.location in kafka.properties, and that this listener speaks TLS";
-	case RD_KAFKA_RESP_ERR__RESOLVE:
-		return "check the name";
-	default:
-		return "check the address, the network between, and security.protocol in kafka.properties";
-	}
-}
-
 /* The library's sentence without the address, which is said already, and without its own guesses and measurements, so
  * that what is to be done has its place. */
 static void say_broker(struct kafka_trial_broker *broker, const struct heard *heard)
@@ -74,7 +81,8 @@ static void say_broker(struct kafka_trial_broker *broker, const struct heard *he
 		if (end && (size_t)(end - reason) < n)
 			n = (size_t)(end - reason);
 	}
-	fault_set(&broker->fault, 0, heard->fault.kind, "%.*s: %s", (int)n, reason, advice(heard->code));
+	fault_set(&broker->fault, 0, heard->fault.kind, "%.*s: %s", (int)n, reason,
+		  heard->advice ? heard->advice : advice(heard->code, ""));
 }
 
 static struct kafka_trial_broker *add_broker(struct kafka_trial_brokers *brokers, const char *address, size_t n)

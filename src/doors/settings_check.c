@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "doors/settings_text.h"
+#include "doors/file.h"
 
 /* The origin of a setting, and whether anybody gave it. */
 static struct settings_origin origin_of(const struct settings_scope *scope, const char *section, const char *key)
@@ -70,6 +70,9 @@ static int check_properties(struct settings_reader *reader)
 				return REFUSE(reader, &reader->sections, "kafka", "properties",
 					      "%.*s is set twice: leave one of them", (int)n, list->items[i]);
 	}
+	struct fault fault;
+	if (kafka_check_login(list->items, list->count, &fault) < 0)
+		return REFUSE(reader, &reader->sections, "kafka", "properties", "%s", fault.message);
 	return 0;
 }
 
@@ -175,10 +178,9 @@ static int check_readable(struct settings_reader *reader, const struct settings_
 {
 	struct buf ignored;
 	buf_init(&ignored, (size_t)4 << 20);
-	const int r = *file ? settings_slurp(file, false, &ignored) : 0;
-	settings_wipe(&ignored);
-	return r < 0 ? REFUSE(reader, scope, "cognigy", key, "%s cannot be read: %s", file, settings_slurp_fault(r))
-		     : 0;
+	const int r = *file ? file_read(file, false, &ignored) : 0;
+	buf_wipe(&ignored);
+	return r < 0 ? REFUSE(reader, scope, "cognigy", key, "%s cannot be read: %s", file, file_fault(r)) : 0;
 }
 
 static int check_tls(struct settings_reader *reader, const struct settings_scope *scope)
@@ -217,7 +219,7 @@ static int check_secret(struct settings_reader *reader, const struct settings_sc
 	int r = settings_secret(tenant, &secret, &why);
 	if (r < 0)
 		r = REFUSE(reader, scope, "cognigy", "client_secret_file", "%s", buf_text(&why));
-	settings_wipe(&secret);
+	buf_wipe(&secret);
 	buf_fini(&why);
 	return r;
 }

@@ -52,7 +52,7 @@ struct settings_tree *settings_tree_new(struct settings_reader *reader)
 			       config_error_text(&tree->config));
 		ok = false;
 	}
-	settings_wipe(&text);
+	buf_wipe(&text);
 	return ok ? tree : settings_tree_free(tree);
 }
 

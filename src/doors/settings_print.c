@@ -38,6 +38,8 @@ static bool is_secret_property(const char *key_value)
 {
 	static const char *const PARTS[] = { "password", "secret", "ssl.key.pem", "oauthbearer.config", "token" };
 	const size_t n = strcspn(key_value, "=");
+	if (!strncmp(key_value + n, "=" KAFKA_TOKEN_FILE, strlen("=" KAFKA_TOKEN_FILE)))
+		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(PARTS); i++)
 		if (memmem(key_value, n, PARTS[i], strlen(PARTS[i])))
 			return true;

@@ -68,7 +68,9 @@ const struct setting settings_table[] = {
 	{ MILLIS("kafka", "commit_interval_ms", "50", 1, 10000), IN(kafka.commit_interval_ms),
 	  .sentence = "How long outcomes are collected before they are written together." },
 	{ LIST("kafka", "properties", "", 0, 256), IN(kafka.properties), .form = kafka_check_property,
-	  .sentence = "Any librdkafka property, as \"key=value\"." },
+	  .sentence =
+		  "Any librdkafka property, as \"key=value\". With sasl.mechanism=OAUTHBEARER the token is that of the "
+		  "file in sasl.oauthbearer.config=token_file=PATH, which something else renews." },
 
 	{ CHOICE("cognigy", "profile", "seed-v1", PROFILES), TENANT(profile),
 	  .sentence =

@@ -2,61 +2,15 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "doors/file.h"
 
 #define FILE_MAX_BYTES ((size_t)1 << 20)
 
-/* A pipe is waited for, but only where somebody is at its other end. */
-static int prepare_to_read(int fd, bool pipe_too)
-{
-	struct stat status;
-	if (fstat(fd, &status) < 0)
-		return -errno;
-	if (S_ISDIR(status.st_mode))
-		return -EISDIR;
-	if (S_ISFIFO(status.st_mode) && pipe_too)
-		return fcntl(fd, F_SETFL, 0) < 0 ? -errno : 0;
-	return S_ISREG(status.st_mode) ? 0 : -ENOTSUP;
-}
-
-int settings_slurp(const char *file, bool pipe_too, struct buf *ret)
-{
-	/* O_NONBLOCK: the opening of a pipe that nobody writes must not hold the program. */
-	const int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
-		return -errno;
-	int r = prepare_to_read(fd, pipe_too);
-	char block[8192];
-	for (ssize_t n = 1; r == 0 && n != 0;) {
-		n = read(fd, block, sizeof(block));
-		if (n < 0 && errno != EINTR)
-			r = -errno;
-		if (n > 0)
-			buf_add(ret, block, (size_t)n);
-		if (!buf_ok(ret))
-			r = ret->limit - ret->len < sizeof(block) ? -EFBIG : -ENOMEM;
-	}
-	explicit_bzero(block, sizeof(block));
-	close(fd);
-	return r;
-}
-
-const char *settings_slurp_fault(int r)
-{
-	return r == -EFBIG ? "it is too large" : r == -ENOTSUP ? "it is not a regular file" : strerror(-r);
-}
-
-void settings_wipe(struct buf *b)
-{
-	if (b->data)
-		explicit_bzero(b->data, b->cap);
-	buf_fini(b);
-}
+#define FILE_MAX_BYTES ((size_t)1 << 20)
 
 /* Where the walk over the text stands. */
 struct walk {
@@ -170,13 +124,13 @@ int settings_text_read(const char *file, struct buf *ret, struct buf *error)
 {
 	struct buf text;
 	buf_init(&text, FILE_MAX_BYTES);
-	int r = settings_slurp(file, true, &text);
+	int r = file_read(file, true, &text);
 	if (r == 0) {
 		r = settings_text_prepare(file, &text, ret, error);
 	} else {
 		buf_reset(error);
-		buf_add_format(error, "%s: cannot be read: %s", file, settings_slurp_fault(r));
+		buf_add_format(error, "%s: cannot be read: %s", file, file_fault(r));
 	}
-	settings_wipe(&text);
+	buf_wipe(&text);
 	return r;
 }

@@ -16,12 +16,4 @@ int settings_text_read(const char *file, struct buf *ret, struct buf *error) MUS
 /* The second half of it: `from` is what `file` holds. */
 int settings_text_prepare(const char *file, const struct buf *from, struct buf *ret, struct buf *error) MUST_CHECK;
 
-/* Appends a file's bytes. 0, or -errno: -EISDIR, -ENOTSUP when it is no regular file (nor a pipe, where `pipe_too`
- * lets one pass, as the shell's <(...) is), -EFBIG when it does not fit into `ret`. */
-int settings_slurp(const char *file, bool pipe_too, struct buf *ret) MUST_CHECK;
-/* What is the matter, for people. */
-const char *settings_slurp_fault(int r);
-/* buf_fini() for what may hold a secret. */
-void settings_wipe(struct buf *b);
-
 #endif

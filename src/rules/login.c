@@ -34,9 +34,7 @@ static bool token_is_clean(struct span json_string)
 	const struct span text = buf_span(&token);
 	const bool clean =
 		buf_ok(&token) && text.n > 0 && text_is_printable_ascii(text) && !memchr(text.p, ' ', text.n);
-	if (token.data)
-		explicit_bzero(token.data, token.cap);
-	buf_fini(&token);
+	buf_wipe(&token);
 	return clean;
 }
 

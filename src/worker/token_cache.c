@@ -168,8 +168,7 @@ static void write_basic(struct token_cache *cache, struct span secret)
 	buf_reset(&cache->basic);
 	buf_add_text(&cache->basic, "Authorization: Basic ");
 	text_base64_encode(&cache->basic, buf_span(&pair));
-	wipe(&pair);
-	buf_fini(&pair);
+	buf_wipe(&pair);
 }
 
 static void log_in(struct token_cache *cache, struct span secret)
@@ -220,8 +219,7 @@ static void start_login(struct token_cache *cache)
 	} else {
 		take_secret(cache, buf_span(&secret));
 	}
-	wipe(&secret);
-	buf_fini(&secret);
+	buf_wipe(&secret);
 	buf_fini(&error);
 }
 

@@ -334,7 +334,7 @@ def broker_with_an_authorizer(tmp_path_factory):
     """On its SASL listener the user `handoff` may do what it was granted, on the other one everybody everything."""
     directory = tmp_path_factory.mktemp("secured") / "kafka"
     try:
-        yield start_kafka(directory, sasl=True, settings=[
+        yield start_kafka(directory, secured=["--sasl"], settings=[
             "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "super.users=User:ANONYMOUS"])
     finally:
         stop_kafka(directory)

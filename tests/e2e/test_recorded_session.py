@@ -51,7 +51,7 @@ def start_secured(tmp_path):
     directory = tmp_path / "kafka"
 
     def start(version=None):
-        return start_kafka(directory, sasl=True, version=version)
+        return start_kafka(directory, secured=["--sasl"], version=version)
     try:
         yield start
     finally:

@@ -207,6 +207,17 @@ static void names_what_does_not_fit_together(void **state)
 		  "h.conf:1: kafka.commit_interval_ms: kafka.commit_interval_ms (2000) must be below "
 		  "transaction.timeout.ms "
 		  "(2000)" },
+		{ "kafka: { properties = [ \"security.protocol=ssl\",\n\"ssl.certificate.location=nowhere\" ]; };",
+		  "h.conf:1: kafka.properties: ssl.certificate.location: nowhere cannot be read: No such file or "
+		  "directory" },
+		{ "kafka: { properties = [ \"security.protocol=sasl_ssl\", \"sasl.mechanism=PLAIN\" ]; };",
+		  "h.conf:1: kafka.properties: kafka client: sasl.username and sasl.password must be set" },
+		{ "kafka: { properties = [ \"sasl.mechanism=OAUTHBEARER\" ]; };",
+		  "h.conf:1: kafka.properties: sasl.mechanism OAUTHBEARER takes the token from a file: set "
+		  "sasl.oauthbearer.config=token_file=PATH" },
+		{ "kafka: { properties = [ \"sasl.mechanisms=OAUTHBEARER\", \"sasl.oauthbearer.config=file=x\" ]; };",
+		  "h.conf:1: kafka.properties: sasl.mechanism OAUTHBEARER takes the token from a file: set "
+		  "sasl.oauthbearer.config=token_file=PATH" },
 		{ "retry: {\n max_delay_ms = 500; };", "h.conf:2: retry.max_delay_ms: retry.base_delay_ms (1000) must "
 						       "not be above retry.max_delay_ms (500)" },
 		{ "worker: { memory_mb = 16; max_record_bytes = 5000000; };",

@@ -1,0 +1,191 @@
+"""How a worker and a tool prove to the brokers who they are: by a client certificate, and by a token out of a file that
+somebody else renews. (By user and password: test_recorded_session.py.)"""
+import subprocess
+import threading
+import time
+
+import pytest
+
+from conftest import start_kafka, stop_kafka
+from lib import Kafka, Topics, Worker, binary, create_topics, keyed, produce, read_all, wait_until
+from lib.issuer import Issuer
+from lib.tls import Authority
+from lib.tool import Tool
+
+
+class Doorkeeper:
+    """An Apache Kafka whose listener SSL wants certificates of `ours`, and SASL_SSL tokens of `issuer`."""
+
+    def __init__(self, folder):
+        self.ours, self.issuer = Authority(folder), Issuer(folder)
+        said = start_kafka(folder / "kafka", secured=["--tls", self.ours.certificate, "--oauth", self.issuer.keys],
+                           # A connection is over when its token is: whoever goes on has shown another one.
+                           settings=["listener.name.sasl_ssl.oauthbearer.connections.max.reauth.ms=3600000"])
+        self.plain, self.tls, self.sasl = (said[f"{kind}bootstrap.servers"] for kind in ("", "ssl.", "sasl."))
+        self.trust = f"ssl.ca.location={said['ssl.ca.location']}"
+
+
+@pytest.fixture(scope="module", name="brokers")
+def doorkeeper(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("logins")
+    try:
+        yield Doorkeeper(folder)
+    finally:
+        stop_kafka(folder / "kafka")
+
+
+@pytest.fixture(name="names")
+def topic_names(brokers):
+    names = Topics.unique(2)
+    create_topics(brokers.plain, {name: 2 for name in names.all()})
+    return names
+
+
+class Client:
+    """What reaches the brokers by these properties: a worker, its --check, and handoffctl."""
+
+    def __init__(self, folder, bootstrap, names, properties):
+        self.folder, self.kafka, self.names, self.properties = folder, Kafka(bootstrap, "apache"), names, properties
+
+    def worker(self, simulator):
+        return Worker(self.folder, self.kafka, self.names, simulator,
+                      kafka={"delivery": "exactly-once", "properties": self.properties})
+
+    def check(self, worker):
+        """Its line about the broker."""
+        done = subprocess.run([binary("handoffd"), "-c", worker.config_path, "--check"], capture_output=True, text=True,
+                              timeout=60, check=False)
+        line, = [line for line in done.stdout.splitlines() if f"broker {self.kafka.bootstrap}: " in line]
+        assert done.returncode == int(line.startswith("FAIL")), done.stdout
+        return line
+
+    def tool(self, command, *words, **more):
+        """handoffctl with -c for the names of the topics, and -X for the login."""
+        options = [word for text in self.properties for word in ("-X", text)]
+        return Tool(self.folder, self.kafka.bootstrap, self.names).run(command, *options, *words, **more)
+
+
+def expect_all_is_well(client, simulator):
+    worker = client.worker(simulator).wait_ready()
+    assert client.check(worker).endswith("answers")
+    done = client.tool("submit", "--follow", data='{"sessionId":"s-1","queueId":"a1b2c3d4-e5f6-7890-abcd-ef1234567890"}\n')
+    assert done.returncode == 0, done.stderr
+    done = client.tool("verify")
+    assert done.returncode == 0, done.stderr
+    assert [line for line in worker.log() if line["level"] in ("warn", "error")] == []
+    worker.stop_clean()
+
+
+def expect_to_stay_outside(client, simulator, sentence, advice):
+    """The worker says it and goes on trying, handoffctl and --check end with it."""
+    worker = client.worker(simulator)
+    wait_until(lambda: any(sentence in line["message"] for line in worker.log()), 12, f"the worker to say: {sentence}")
+    line = client.check(worker)
+    assert line.startswith("FAIL") and f"{sentence}: {advice}" in line
+    code, body = worker.get("/readyz")
+    assert code == 503 and worker.exit_code is None, body
+    worker.kill()
+    done = client.tool("verify", timeout=30)
+    assert done.returncode == 1 and done.stdout == "" and len(done.stderr.splitlines()) == 1
+    assert sentence in done.stderr and done.stderr.endswith(
+        "; see to user and password, token or certificate (-X, kafka.properties), and to what the user may do\n")
+
+
+# --- client certificates ----------------------------------------------------------------------------------------------
+
+def certificates(brokers, pair):
+    return ["security.protocol=SSL", brokers.trust,
+            *(f"ssl.{what}.location={path}" for what, path in zip(("certificate", "key"), pair))]
+
+
+def test_a_certificate_opens(folder, brokers, names, simulator):
+    properties = certificates(brokers, brokers.ours.issue("worker-7"))
+    expect_all_is_well(Client(folder, brokers.tls, names, properties), simulator)
+
+
+@pytest.mark.parametrize("pair", ["none", "foreign"])
+def test_no_certificate_and_a_foreign_one(folder, brokers, names, simulator, pair):
+    shown = Authority(folder).issue("stranger") if pair == "foreign" else ()
+    expect_to_stay_outside(Client(folder, brokers.tls, names, certificates(brokers, shown)), simulator,
+                           "the broker refuses our client certificate, or wants one",
+                           "check ssl.certificate.location and ssl.key.location in kafka.properties")
+
+
+# --- tokens out of a file ---------------------------------------------------------------------------------------------
+
+def tokens(brokers, path):
+    return ["security.protocol=SASL_SSL", "sasl.mechanism=OAUTHBEARER", f"sasl.oauthbearer.config=token_file={path}",
+            brokers.trust]
+
+
+def test_a_token_opens(folder, brokers, names, simulator):
+    brokers.issuer.renew(folder / "token")
+    expect_all_is_well(Client(folder, brokers.sasl, names, tokens(brokers, folder / "token")), simulator)
+
+
+def test_a_token_is_renewed(folder, brokers, names, simulator):
+    """Tokens of two seconds: handoffs go on for longer than the first of them is good."""
+    path, over = folder / "token", threading.Event()
+    brokers.issuer.renew(path, life=2)
+    ends = time.time() + 3
+
+    def renew():
+        while not over.wait(0.5):
+            brokers.issuer.renew(path, life=2)
+    renewing = threading.Thread(target=renew)
+    renewing.start()
+    try:
+        worker = Client(folder, brokers.sasl, names, tokens(brokers, path)).worker(simulator).wait_ready()
+        sent = 0
+        while time.time() < ends:
+            produce(brokers.plain, names.requests, [keyed(sent)])
+            sent += 1
+            assert len(read_all(brokers.plain, names.outcomes, sent)) == sent
+        worker.stop_clean()
+    finally:
+        over.set()
+        renewing.join()
+
+
+def test_there_is_no_such_file(folder, brokers, names, simulator):
+    path = folder / "token"
+    expect_to_stay_outside(Client(folder, brokers.sasl, names, tokens(brokers, path)), simulator,
+                           f"no token to log in with: {path} cannot be read: No such file or directory",
+                           "check sasl.oauthbearer.config in kafka.properties, and what renews the file")
+
+
+@pytest.mark.parametrize("case, sentence", [
+    ("empty", "holds no secret: it is empty"),
+    ("opaque", "holds no JSON Web Token: three parts with dots between them were expected"),
+    ("expired", "holds a token that expired at 20"),
+])
+def test_files_without_a_good_token(folder, brokers, names, simulator, case, sentence):
+    path = folder / "token"
+    path.write_text({"empty": "\n", "opaque": "s3cr3t", "expired": brokers.issuer.token(life=-5)}[case])
+    worker = Client(folder, brokers.sasl, names, tokens(brokers, path)).worker(simulator)
+    said = f"no token to log in with: {path} {sentence}"
+    wait_until(lambda: any(said in line["message"] for line in worker.log()), 12, f"the worker to say: {said}")
+    assert path.read_text() == "\n" or path.read_text() not in worker.stderr()
+
+
+@pytest.mark.parametrize("case", ["forged", "for somebody else"])
+def test_tokens_that_the_broker_refuses(folder, brokers, names, simulator, case):
+    path = folder / "token"
+    token = Issuer(folder).renew(path) if case == "forged" else brokers.issuer.renew(path, audience="another service")
+    client = Client(folder, brokers.sasl, names, tokens(brokers, path))
+    worker = client.worker(simulator)
+    wait_until(lambda: "invalid_token" in worker.stderr(), 12, "the worker to be refused")
+    assert 'invalid_token"}: check sasl.mechanism' in client.check(worker) and worker.exit_code is None
+    assert token not in worker.stderr()
+
+
+@pytest.mark.long
+def test_a_token_that_comes_late(folder, brokers, names, simulator):
+    """The library asks again every ten seconds."""
+    path = folder / "token"
+    worker = Client(folder, brokers.sasl, names, tokens(brokers, path)).worker(simulator)
+    wait_until(lambda: "no token to log in with" in worker.stderr(), 12, "the worker to say it")
+    brokers.issuer.renew(path)
+    produce(brokers.plain, names.requests, [keyed(1)])
+    read_all(brokers.plain, names.outcomes, 1)
+    worker.stop_clean()
