@@ -207,17 +207,6 @@ static void names_what_does_not_fit_together(void **state)
 		  "h.conf:1: kafka.commit_interval_ms: kafka.commit_interval_ms (2000) must be below "
 		  "transaction.timeout.ms "
 		  "(2000)" },
-		{ "kafka: { properties = [ \"security.protocol=ssl\",\n\"ssl.certificate.location=nowhere\" ]; };",
-		  "h.conf:1: kafka.properties: ssl.certificate.location: nowhere cannot be read: No such file or "
-		  "directory" },
-		{ "kafka: { properties = [ \"security.protocol=sasl_ssl\", \"sasl.mechanism=PLAIN\" ]; };",
-		  "h.conf:1: kafka.properties: kafka client: sasl.username and sasl.password must be set" },
-		{ "kafka: { properties = [ \"sasl.mechanism=OAUTHBEARER\" ]; };",
-		  "h.conf:1: kafka.properties: sasl.mechanism OAUTHBEARER takes the token from a file: set "
-		  "sasl.oauthbearer.config=token_file=PATH" },
-		{ "kafka: { properties = [ \"sasl.mechanisms=OAUTHBEARER\", \"sasl.oauthbearer.config=file=x\" ]; };",
-		  "h.conf:1: kafka.properties: sasl.mechanism OAUTHBEARER takes the token from a file: set "
-		  "sasl.oauthbearer.config=token_file=PATH" },
 		{ "retry: {\n max_delay_ms = 500; };", "h.conf:2: retry.max_delay_ms: retry.base_delay_ms (1000) must "
 						       "not be above retry.max_delay_ms (500)" },
 		{ "worker: { memory_mb = 16; max_record_bytes = 5000000; };",
@@ -235,6 +224,25 @@ static void names_what_does_not_fit_together(void **state)
 		  "h.conf:2: tenants[1].name: \"a\" is the name of tenants[0] already: give each its own" },
 		{ "tenants = ( { name = \"a\";\n burst = 3; } );",
 		  "h.conf:2: tenants[0].burst: needs limits.requests_per_second: set it, or leave burst out" },
+	};
+	REFUSES(CASES, false);
+}
+
+static void names_what_no_login_can_do_with(void **state)
+{
+	(void)state;
+	static const struct refusal CASES[] = {
+		{ "kafka: { properties = [ \"security.protocol=ssl\",\n\"ssl.certificate.location=nowhere\" ]; };",
+		  "h.conf:1: kafka.properties: ssl.certificate.location: nowhere cannot be read: No such file or "
+		  "directory" },
+		{ "kafka: { properties = [ \"security.protocol=sasl_ssl\", \"sasl.mechanism=PLAIN\" ]; };",
+		  "h.conf:1: kafka.properties: kafka client: sasl.username and sasl.password must be set" },
+		{ "kafka: { properties = [ \"sasl.mechanism=OAUTHBEARER\" ]; };",
+		  "h.conf:1: kafka.properties: sasl.mechanism OAUTHBEARER takes the token from a file: set "
+		  "sasl.oauthbearer.config=token_file=PATH" },
+		{ "kafka: { properties = [ \"sasl.mechanisms=OAUTHBEARER\", \"sasl.oauthbearer.config=file=x\" ]; };",
+		  "h.conf:1: kafka.properties: sasl.mechanism OAUTHBEARER takes the token from a file: set "
+		  "sasl.oauthbearer.config=token_file=PATH" },
 	};
 	REFUSES(CASES, false);
 }
@@ -345,6 +353,7 @@ int main(void)
 		cmocka_unit_test_setup(names_the_bounds, bench_clean),
 		cmocka_unit_test_setup(names_a_wrong_form, bench_clean),
 		cmocka_unit_test_setup(names_what_does_not_fit_together, bench_clean),
+		cmocka_unit_test_setup(names_what_no_login_can_do_with, bench_clean),
 		cmocka_unit_test_setup(names_missing_credentials, bench_clean),
 		cmocka_unit_test_setup(names_a_file_that_is_none, bench_clean),
 		cmocka_unit_test_setup(refuses_a_nul_byte, bench_clean),
