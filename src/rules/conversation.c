@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "base/text.h"
+
 #define NOTE_MAX ((size_t)65536)
 
 /* What an item says of the marker; `note` is an object or the text of one. */
@@ -34,17 +36,20 @@ static bool is_true_at(struct scan_value item, const char *pointer)
 	return scan_point(item, pointer, &value) && value.type == SCAN_BOOL && span_is(value.text, "true");
 }
 
-/* ISO 8601 in UTC, so that its text sorts as its time does. */
-static struct span time_of(struct scan_value item, const char *pointer)
+/* When it was; an item that does not say so is older than any that does. */
+static int64_t time_of(struct scan_value item, const char *pointer)
 {
 	struct scan_value value;
-	return scan_point(item, pointer, &value) && value.type == SCAN_STRING ? value.text : SPAN("");
-}
-
-static bool is_no_older(struct span a, struct span b)
-{
-	const int order = memcmp(a.p, b.p, a.n < b.n ? a.n : b.n);
-	return order > 0 || (order == 0 && a.n >= b.n);
+	struct buf text;
+	char storage[64];
+	int64_t unix_ms = INT64_MIN;
+	if (!scan_point(item, pointer, &value) || value.type != SCAN_STRING)
+		return unix_ms;
+	buf_init_on(&text, storage, sizeof(storage));
+	scan_decode_string(&text, value.text);
+	const int r = buf_ok(&text) ? text_parse_rfc3339(buf_span(&text), &unix_ms) : -EINVAL;
+	buf_fini(&text);
+	return r == 0 ? unix_ms : INT64_MIN;
 }
 
 static void read_items(struct scan_value items, const struct session_view *view, const struct session_reader *reader,
@@ -52,12 +57,12 @@ static void read_items(struct scan_value items, const struct session_view *view,
 {
 	struct scan_walk walk = scan_members(items);
 	struct scan_value item, note;
-	struct span newest = SPAN("");
+	int64_t newest = INT64_MIN;
 	while (scan_next_element(&walk, &item)) {
 		if (item.type != SCAN_OBJECT)
 			continue;
-		const struct span time = time_of(item, view->time);
-		if (is_no_older(time, newest)) {
+		const int64_t time = time_of(item, view->time);
+		if (time >= newest) {
 			newest = time;
 			ret->status = SESSION_ACTIVE;
 			for (size_t i = 0; view->transferring[i]; i++)

@@ -39,6 +39,13 @@ static const struct {
 	  MARKER_NONE },
 	{ "[" ITEM("2", HANDOVER, "{}") "," ITEM("1", "", "{}") "]", RESUME_FETCH, 0, SESSION_TRANSFERRING,
 	  MARKER_NONE },
+	/* by its time, however that is written; who does not tell his time was before all others */
+	{ "[{\"timestamp\":\"2026-11-28T10:00:01.500Z\",\"inHandoverRequest\":true},{\"timestamp\":"
+	  "\"2026-11-28T10:00:01\\u005a\"}]",
+	  RESUME_FETCH, 0, SESSION_TRANSFERRING, MARKER_NONE },
+	{ "[{\"timestamp\":\"2026-11-28T09:59:59-01:00\",\"inHandoverRequest\":true},{\"timestamp\":"
+	  "\"2026-11-28T10:00:00Z\"},{\"timestamp\":\"yesterday\"}]",
+	  RESUME_FETCH, 0, SESSION_TRANSFERRING, MARKER_NONE },
 	{ "[{\"inHandoverRequest\":true}]", RESUME_FETCH, 0, SESSION_TRANSFERRING, MARKER_NONE },
 	{ "[{\"inHandoverRequest\":\"true\"}]", RESUME_FETCH, 0, SESSION_ACTIVE, MARKER_NONE },
 	/* somebody asked for an agent, and it may have been us */
