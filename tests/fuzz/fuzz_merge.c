@@ -8,9 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include <json-c/json.h>
-
-#include "fuzz_check.h"
+#include "fuzz_json.h"
+#include "fuzz_line.h"
 #include "json/merge.h"
 #include "json/write.h"
 
@@ -94,21 +93,6 @@ static void write_expected(struct buf *out, const struct items *items)
 	buf_add_char(out, '}');
 }
 
-static json_object *parse(struct span text)
-{
-	struct json_tokener *tokener = json_tokener_new_ex(2 * SCAN_MAX_DEPTH);
-	char *copy = malloc(text.n + 1);
-	CHECK(tokener && copy);
-	memcpy(copy, text.p, text.n);
-	copy[text.n] = '\0';
-	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
-	json_object *object = json_tokener_parse_ex(tokener, copy, (int)text.n + 1);
-	CHECK(json_tokener_get_error(tokener) == json_tokener_success);
-	json_tokener_free(tokener);
-	free(copy);
-	return object;
-}
-
 /* json-c cuts keys at a NUL, and pairs may have keys that are not UTF-8: then it has nothing to say. */
 static bool json_c_can_tell(const struct items *items)
 {
@@ -130,7 +114,7 @@ static bool json_c_can_tell(const struct items *items)
 
 static void compare_with_json_c(struct span merged, const struct items *items)
 {
-	json_object *object = parse(merged);
+	json_object *object = fuzz_json(merged);
 	CHECK(json_object_is_type(object, json_type_object));
 	if (json_c_can_tell(items)) {
 		size_t i = 0;
@@ -138,7 +122,7 @@ static void compare_with_json_c(struct span merged, const struct items *items)
 		{
 			CHECK(i < items->count);
 			CHECK(strcmp(key, items->all[i].key) == 0);
-			json_object *wanted = parse(items->all[i].value);
+			json_object *wanted = fuzz_json(items->all[i].value);
 			CHECK(strcmp(json_object_to_json_string(wanted), json_object_to_json_string(value)) == 0);
 			json_object_put(wanted);
 			i++;
@@ -148,22 +132,12 @@ static void compare_with_json_c(struct span merged, const struct items *items)
 	json_object_put(object);
 }
 
-static struct span take_line(struct span *rest)
-{
-	const char *feed = rest->n > 0 ? memchr(rest->p, '\n', rest->n) : NULL;
-	const size_t n = feed ? (size_t)(feed - rest->p) : rest->n;
-	const struct span line = { rest->p, n };
-	const size_t step = feed ? n + 1 : n;
-	*rest = (struct span){ rest->p + step, rest->n - step };
-	return line;
-}
-
 static size_t read_pairs(struct span rest, struct merge_pair *ret)
 {
 	size_t count = 0;
 	while (rest.n > 0 && count < PAIRS_MAX) {
 		struct scan_value value;
-		const struct span line = take_line(&rest);
+		const struct span line = fuzz_take_line(&rest);
 		const char *equals = line.n > 0 ? memchr(line.p, '=', line.n) : NULL;
 		if (!equals)
 			continue;
@@ -202,8 +176,8 @@ static void check_merge(struct scan_value object, const struct merge_pair *pairs
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct merge_pair pairs[PAIRS_MAX];
-	struct span rest = { (const char *)data, size };
-	const struct span first = take_line(&rest);
+	struct span rest = fuzz_input(data, size);
+	const struct span first = fuzz_take_line(&rest);
 	struct scan_value object = { .text = SPAN_NONE };
 	const bool is_object = scan_check(first, &object, NULL) == 0 && object.type == SCAN_OBJECT;
 	if (!is_object && first.n > 0)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "fuzz_check.h"
+#include "fuzz_line.h"
 #include "handoff/record.h"
 
 #define FUZZ_HEADERS_MAX 32
@@ -21,19 +22,9 @@ struct fuzz_record {
 	char *names[FUZZ_HEADERS_MAX];
 };
 
-static inline struct span fuzz_take_line(struct span *rest)
-{
-	const char *newline = rest->n > 0 ? memchr(rest->p, '\n', rest->n) : NULL;
-	const size_t n = newline ? (size_t)(newline - rest->p) : rest->n;
-	const struct span line = { rest->p, n };
-	const size_t taken = newline ? n + 1 : n;
-	*rest = (struct span){ rest->p + taken, rest->n - taken };
-	return line;
-}
-
 static inline void fuzz_record_init(struct fuzz_record *ret, const uint8_t *data, size_t size)
 {
-	struct span rest = { size > 0 ? (const char *)data : "", size };
+	struct span rest = fuzz_input(data, size);
 	*ret = (struct fuzz_record){ .record = { .topic = "handoff.requests", .headers = ret->headers } };
 	size_t count = 0;
 	for (struct span line = fuzz_take_line(&rest); line.n > 0; line = fuzz_take_line(&rest)) {

@@ -1,15 +1,15 @@
 /*
  * fuzz_reply - whatever a tenant answers, is there one consequence, and the one that its own words allow?
  *
- * Input, line by line: "STAGE STATUS HOW" (0 login .. 3 trigger; HOW: w whole, c cut, l late, u unsent); Retry-After;
- * Date; the rest is the body. json-c reads the same body: what we take for a good reply must be an object to it, too,
- * and must say the same of the transfer. Then a handoff is told of it.
+ * Input, line by line: "STAGE STATUS HOW PROFILE LOGIN" (0 login .. 3 trigger; HOW: w whole, c cut, l late, u unsent;
+ * the others count the enums of rules/profile.h); Retry-After; Date; the rest is the body. json-c reads the same body:
+ * what we take for a good reply must be one to it, too, and must say the same of the transfer; what an error says of
+ * itself must stand in it. Then a handoff is told of it.
  */
 #include <string.h>
 
-#include <json-c/json.h>
-
-#include "fuzz_check.h"
+#include "fuzz_json.h"
+#include "fuzz_line.h"
 #include "rules/handoff.h"
 #include "rules/retry_after.h"
 
@@ -25,24 +25,14 @@ static const struct session_reader reader = {
 	.handoff_id = "h", .history = &history, .queue_id = "q", .marker_variable = "m"
 };
 
-static struct span take_line(struct span *rest)
-{
-	const char *feed = rest->n > 0 ? memchr(rest->p, '\n', rest->n) : NULL;
-	const size_t n = feed ? (size_t)(feed - rest->p) : rest->n;
-	const struct span line = { rest->p, n };
-	rest->p += feed ? n + 1 : n;
-	rest->n -= feed ? n + 1 : n;
-	return line;
-}
-
 static struct reply_facts read_facts(struct span input)
 {
-	const struct span line = take_line(&input);
+	const struct span line = fuzz_take_line(&input);
 	char first[32] = "", how = 'w';
-	unsigned stage = 0, status = 0;
+	unsigned stage = 0, status = 0, profile = 0, credential = 0;
 	memcpy(first, line.p ? line.p : "", line.n < sizeof(first) - 1 ? line.n : sizeof(first) - 1);
-	sscanf(first, "%u %u %c", &stage, &status, &how);
-	const struct span retry_after = take_line(&input), date = take_line(&input);
+	sscanf(first, "%u %u %c %u %u", &stage, &status, &how, &profile, &credential);
+	const struct span retry_after = fuzz_take_line(&input), date = fuzz_take_line(&input);
 	struct reply_facts facts = {
 		.stage = (enum stage)(stage % STAGE_COUNT),
 		.complete = how == 'w',
@@ -54,36 +44,19 @@ static struct reply_facts read_facts(struct span input)
 		.date = date.n > 0 ? date : SPAN_NONE,
 		.trouble = "trouble",
 	};
-	facts.step = profile_step(PROFILE_SEED_V1, CREDENTIAL_LOGIN, facts.stage);
+	facts.step = profile_step((enum profile_kind)(profile % PROFILE_KINDS),
+				  (enum credential_kind)(credential % (CREDENTIAL_OAUTH2_BASIC + 1)), facts.stage);
 	facts.complete = facts.complete && facts.status >= 200;
 	return facts;
 }
 
 /* ---- the independent reader ---- */
 
-static json_object *parse(struct span text)
-{
-	struct json_tokener *tokener = json_tokener_new_ex(2 * SCAN_MAX_DEPTH);
-	char *copy = malloc(text.n + 1);
-	CHECK(tokener && copy);
-	memcpy(copy, text.p ? text.p : "", text.n);
-	copy[text.n] = '\0';
-	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
-	json_object *object = json_tokener_parse_ex(tokener, copy, (int)text.n + 1);
-	json_tokener_free(tokener);
-	free(copy);
-	return object;
-}
-
 /* The text at a.b (or at a); "" where there is none. */
 static const char *text_at(json_object *object, const char *a, const char *b)
 {
-	json_object *value = NULL;
-	if (!json_object_object_get_ex(object, a, &value))
-		return "";
-	if (b && (!json_object_is_type(value, json_type_object) || !json_object_object_get_ex(value, b, &value)))
-		return "";
-	return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : "";
+	json_object *value = fuzz_json_member(object, a);
+	return fuzz_json_text(b ? fuzz_json_member(value, b) : value);
 }
 
 static bool is_one_of(const char *text, const char *const *words, size_t count)
@@ -105,23 +78,64 @@ static bool says_refused(json_object *object, enum stage stage)
 		is_one_of(text_at(object, "result", "mediaStreamStatus"), media, ARRAY_SIZE(media)));
 }
 
+/* What the profile has to know of a success. */
+static void compare_success(const struct reply_facts *facts, const struct reply *reply, json_object *value)
+{
+	const bool is_refused = reply->reason == REASON_TRANSFER_REJECTED;
+	const bool is_conversation = facts->stage == STAGE_FETCH && facts->step->session.items;
+	CHECK(json_object_is_type(value, json_type_object) ||
+	      (is_conversation && json_object_is_type(value, json_type_array)));
+	if (fuzz_json_has_nul(facts->body))
+		return;
+	CHECK(is_refused == says_refused(value, facts->stage));
+	if (facts->stage == STAGE_FETCH && !is_conversation)
+		CHECK(reply->session.is_voice == (strcmp(text_at(value, "channel", NULL), "voice") == 0));
+	if (facts->stage == STAGE_LOGIN)
+		CHECK(text_at(value, "access_token", NULL)[0] != '\0');
+}
+
+/* The first of its places that says something, as the reply has room for it. */
+static void compare_text(const char *said, const char *const *texts, size_t count)
+{
+	size_t i = 0;
+	while (i < count && texts[i][0] == '\0')
+		i++;
+	for (size_t at = 0; i < count && said[at]; at++) {
+		const unsigned char wanted = (unsigned char)texts[i][at];
+		CHECK((unsigned char)said[at] == (wanted < 0x20 || wanted == 0x7f ? ' ' : wanted) && wanted != '\0');
+	}
+}
+
+/* {"error":{"code","message"}}, {"code","message"}, RFC 7807. */
+static void compare_error(const struct reply_facts *facts, const struct reply *reply, json_object *value)
+{
+	const char *const codes[] = { text_at(value, "error", "code"), text_at(value, "code", NULL) };
+	const char *const messages[] = { text_at(value, "error", "message"), text_at(value, "message", NULL),
+					 text_at(value, "detail", NULL), text_at(value, "title", NULL),
+					 text_at(value, "error", NULL) };
+	if (fuzz_json_has_nul(facts->body))
+		return;
+	compare_text(reply->code, codes, ARRAY_SIZE(codes));
+	compare_text(reply->message, messages, ARRAY_SIZE(messages));
+}
+
 static void compare(const struct reply_facts *facts, const struct reply *reply)
 {
-	const bool is_success = facts->complete && facts->status <= 299;
-	const bool is_refused = reply->reason == REASON_TRANSFER_REJECTED;
-	if (!is_success || facts->body.n == 0 || (reply->kind != FAULT_NONE && !is_refused))
+	const bool is_success = facts->complete && facts->status >= 200 && facts->status <= 299;
+	const bool is_read = reply->kind == FAULT_NONE || reply->reason == REASON_TRANSFER_REJECTED;
+	struct scan_value top;
+	if (facts->step->any_body && is_success)
+		CHECK(reply->kind == FAULT_NONE && !reply->update.transfer_id.p && !reply->flow.execution_id.p);
+	if (!facts->complete || facts->body.n == 0 || (is_success && (!is_read || facts->step->any_body)))
 		return;
-	json_object *object = parse(facts->body);
-	CHECK(json_object_is_type(object, json_type_object));
-	/* json-c cuts texts at a NUL when they are read as such, and keys always. */
-	if (!memmem(facts->body.p, facts->body.n, "\\u0000", 6)) {
-		CHECK(is_refused == says_refused(object, facts->stage));
-		if (facts->stage == STAGE_FETCH)
-			CHECK(reply->session.is_voice == (strcmp(text_at(object, "channel", NULL), "voice") == 0));
-		if (facts->stage == STAGE_LOGIN)
-			CHECK(text_at(object, "access_token", NULL)[0] != '\0');
-	}
-	json_object_put(object);
+	if (!is_success && (scan_check(facts->body, &top, NULL) < 0 || top.type != SCAN_OBJECT))
+		return;
+	json_object *value = fuzz_json(facts->body);
+	if (is_success)
+		compare_success(facts, reply, value);
+	else
+		compare_error(facts, reply, value);
+	json_object_put(value);
 }
 
 /* ---- the consequences ---- */
@@ -190,7 +204,7 @@ static void check_story(const struct reply *reply, bool unanswered)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct reply_facts facts = read_facts((struct span){ size > 0 ? (const char *)data : "", size });
+	const struct reply_facts facts = read_facts(fuzz_input(data, size));
 	struct reply reply;
 	reply_read(&facts, &reader, NOW_MS, &reply);
 	check_reply(&facts, &reply);

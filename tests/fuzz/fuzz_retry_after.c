@@ -1,4 +1,8 @@
-/* Two header values, one a line. Whatever a server sends, the wait is within its bounds and never negative. */
+/*
+ * Two header values, one a line. Whatever a server sends, the wait is within its bounds and never negative.
+ *
+ * libFuzzer: -max_len=128
+ */
 #include "fuzz_check.h"
 #include "rules/retry_after.h"
 
