@@ -249,6 +249,11 @@ static int check_profile(struct settings_reader *reader, const struct settings_s
 		return REFUSE(reader, scope, "cognigy", "endpoint_url",
 			      "is missing: give the host of the tenant's endpoints, or flow_path = "
 			      "\"/v2.0/endpoint/inject\" for the API's own call, which is deprecated");
+	if (tenant->retrigger_keyed && !profile_is_keyed(tenant->profile))
+		return REFUSE(reader, scope, "cognigy", "retrigger",
+			      "must be \"never\" for a tenant of this profile, whose calls carry no Idempotency-Key: a "
+			      "second "
+			      "trigger could ring a second agent");
 	return 0;
 }
 

@@ -59,7 +59,7 @@ static void write_setting(const struct setting *setting, struct buf *out)
 	buf_add_text(&text, "; default ");
 	write_default(setting, &text);
 	if (setting->cognigy_ai)
-		buf_add_format(&text, "; with profile cognigy-ai that means \"%s\"", setting->cognigy_ai);
+		buf_add_format(&text, ", with profile cognigy-ai \"%s\"", setting->cognigy_ai);
 	buf_add_format(out, ".TP\n.B %s\n", setting->key);
 	options_write_roff(setting->sentence, out);
 	buf_add_text(out, "\n.br\n");

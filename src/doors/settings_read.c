@@ -57,23 +57,13 @@ static int read_layers(struct settings_reader *reader, const struct settings_tre
 	return tree ? settings_read_entries(reader, tree) : 0;
 }
 
-/* Is it as the table has it, whether it was given or not? The example file gives every default. */
-static bool is_default(const struct setting *setting, const void *place)
-{
-	unsigned int chosen = 0;
-	if (setting->type == SETTING_TEXT)
-		return strcmp(*(const char *const *)place, setting->fallback) == 0;
-	memcpy(&chosen, place, setting->size);
-	return strcmp(setting->choices[chosen], setting->fallback) == 0;
-}
-
-/* What a default means depends on the profile. */
+/* The profile has defaults of its own; what was given stays, be it the other's default. */
 static int settle_profile(struct settings_reader *reader, struct settings_scope *scope)
 {
 	const struct settings_origin origin = { .layer = SETTINGS_DEFAULT };
 	for (size_t i = 0; scope->tenant->profile == PROFILE_COGNIGY_AI && i < settings_table_count; i++) {
 		const struct setting *setting = &settings_table[i];
-		if (!setting->cognigy_ai || !is_default(setting, settings_place(reader, scope, i)))
+		if (!setting->cognigy_ai || scope->origins[i].layer != SETTINGS_DEFAULT)
 			continue;
 		const int r = settings_store_spelled(reader, scope, i, setting->cognigy_ai, origin);
 		if (r < 0)

@@ -27,7 +27,7 @@ struct setting {
 	const char *section; /* "tenants" for the one key that only an entry of the list has */
 	const char *key;
 	const char *fallback;   /* the default as the environment would spell it */
-	const char *cognigy_ai; /* what the default means with that profile; NULL: the same */
+	const char *cognigy_ai; /* the default with that profile; NULL: the same */
 	const char *unit;       /* "" when there is none */
 	const char *sentence;
 	const char *const *choices;                           /* of CHOICE; NULL-terminated */

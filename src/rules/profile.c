@@ -206,6 +206,14 @@ bool profile_is_deprecated(enum profile_kind profile, const char *flow_path)
 	return end && n >= strlen(end) && strcmp(flow_path + n - strlen(end), end) == 0;
 }
 
+bool profile_is_keyed(enum profile_kind profile)
+{
+	const char *const *header = profiles[profile].steps[STAGE_TRIGGER].headers;
+	while (*header && !strstr(*header, "{idempotencyKey}"))
+		header++;
+	return *header != NULL;
+}
+
 const char *profile_complaint(enum profile_kind kind, const struct request *request)
 {
 	const struct profile *profile = &profiles[kind];

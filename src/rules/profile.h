@@ -78,6 +78,8 @@ bool credential_has_name(enum credential_kind kind);
 bool profile_knows_scopes(enum profile_kind profile);
 /* Is this path of the trigger one that its vendor has announced to remove? */
 bool profile_is_deprecated(enum profile_kind profile, const char *flow_path);
+/* Does a trigger carry a key, so that a second one is not executed? */
+bool profile_is_keyed(enum profile_kind profile);
 /* Why a request cannot be sent this way, as a sentence; NULL when it can. */
 const char *profile_complaint(enum profile_kind profile, const struct request *request);
 

@@ -280,6 +280,14 @@ static void names_missing_credentials(void **state)
 		{ "cognigy: { base_url = \"https://a\"; endpoint_url = \"https://e\"; profile = \"cognigy-ai\"; };",
 		  "h.conf:1: cognigy.client_secret: is missing: give it, or client_secret_file, or "
 		  "COGNIGY_CLIENT_SECRET or COGNIGY_CLIENT_SECRET_FILE in the environment" },
+		{ "cognigy: { " TENANT SECRET "endpoint_url = \"https://e\"; profile = \"cognigy-ai\";\nretrigger = "
+		  "\"keyed\"; };",
+		  "h.conf:2: cognigy.retrigger: must be \"never\" for a tenant of this profile, whose calls carry no "
+		  "Idempotency-Key: a second trigger could ring a second agent" },
+		{ "cognigy: { " TENANT SECRET "retrigger = \"keyed\"; };\ntenants = ( { name = \"a\"; }, { name = "
+		  "\"b\"; profile = \"cognigy-ai\"; endpoint_url = \"https://e\"; } );",
+		  "h.conf:1: cognigy.retrigger: must be \"never\" for a tenant of this profile, whose calls carry no "
+		  "Idempotency-Key: a second trigger could ring a second agent" },
 		{ "cognigy: { " TENANT SECRET "ca_file = \"nowhere\"; };",
 		  "h.conf:1: cognigy.ca_file: nowhere cannot be read: No such file or directory" },
 		{ "cognigy: { " TENANT "};\ntenants = (\n{ name = \"a\"; " SECRET "}, { name = \"b\"; } );",

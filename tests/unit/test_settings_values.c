@@ -201,15 +201,17 @@ static void the_secret_file_is_read_each_time(void **state)
 	buf_fini(&error);
 }
 
-/* What a default means depends on the profile, also where the file gives it in full, as the example does. */
-static void a_default_means_what_the_profile_has(void **state)
+/* The profile's defaults are its own; what is given stays, be it the other profile's default. */
+static void each_profile_has_its_defaults(void **state)
 {
 	(void)state;
 	struct settings s;
-	accepts("cognigy: { " TENANT SECRET "profile = \"cognigy-ai\"; flow_path = \"/flow\"; auth = \"login\"; };\n"
+	accepts("cognigy: { " TENANT SECRET "profile = \"cognigy-ai\"; };\n"
 		"tenants = ( { name = \"a\"; endpoint_url = \"http://e/\"; },\n"
 		"            { name = \"b\"; flow_path = \"/v2.0/endpoint/inject\"; auth = \"bearer\"; },\n"
-		"            { name = \"c\"; profile = \"seed-v1\"; } );",
+		"            { name = \"c\"; profile = \"seed-v1\"; },\n"
+		"            { name = \"d\"; flow_path = \"/flow\"; auth = \"login\"; session_path = "
+		"\"/session/{sessionId}\"; } );",
 		true, &s);
 	assert_string_equal(s.tenants[0].endpoint_url, "http://e");
 	assert_string_equal(s.tenants[0].session_path, "/v2.0/conversations/{sessionId}");
@@ -224,6 +226,11 @@ static void a_default_means_what_the_profile_has(void **state)
 	assert_string_equal(s.tenants[2].flow_path, "/flow");
 	assert_int_equal(s.tenants[2].auth, CREDENTIAL_LOGIN);
 	assert_true(s.tenants[2].retrigger_keyed);
+	assert_string_equal(s.tenants[3].session_path, "/session/{sessionId}");
+	assert_string_equal(s.tenants[3].update_path, "/v2.0/sessions/{sessionId}/context/inject");
+	assert_string_equal(s.tenants[3].flow_path, "/flow");
+	assert_int_equal(s.tenants[3].auth, CREDENTIAL_LOGIN);
+	assert_false(s.tenants[3].retrigger_keyed);
 	settings_fini(&s);
 }
 
@@ -408,7 +415,11 @@ static void the_example_explains_every_key(void **state)
 			fail_msg("config/handoffd.conf lacks of %s.%s: %s", setting->section, setting->key,
 				 buf_text(&expected));
 		buf_reset(&expected);
-		buf_add_format(&expected, " %s = ", setting->key);
+		/* What a profile sets is no default to be copied: it stands there as a comment. */
+		if (setting->cognigy_ai)
+			buf_add_format(&expected, " %s = \"%s\";", setting->key, setting->fallback);
+		else
+			buf_add_format(&expected, " %s = ", setting->key);
 		assert_non_null(strstr(words, buf_text(&expected)));
 		buf_fini(&expected);
 	}
@@ -426,7 +437,7 @@ int main(void)
 		cmocka_unit_test_setup(the_environment_is_refused_by_name, bench_clean),
 		cmocka_unit_test_setup(one_secret_takes_the_place_of_another, bench_clean),
 		cmocka_unit_test_setup(the_secret_file_is_read_each_time, bench_clean),
-		cmocka_unit_test_setup(a_default_means_what_the_profile_has, bench_clean),
+		cmocka_unit_test_setup(each_profile_has_its_defaults, bench_clean),
 		cmocka_unit_test_setup(a_tenant_begins_as_the_sections_are, bench_clean),
 		cmocka_unit_test_setup(survives_each_failing_allocation, bench_clean),
 		cmocka_unit_test_setup(prints_what_it_would_accept_and_no_secret, bench_clean),
