@@ -15,9 +15,11 @@
 
 enum { REPORT_SIZE = sizeof(((struct child *)0)->line) - 2 };
 
-static void report(struct child_side *side, char kind, const char *text)
+static void report(struct child_side *side, char kind, const char *format, va_list args)
 {
+	char text[REPORT_SIZE];
 	char line[REPORT_SIZE + 2];
+	vsnprintf(text, sizeof(text), format, args);
 	const int n = snprintf(line, sizeof(line), "%c%s\n", kind, text);
 	/* Shorter than PIPE_BUF, so all or nothing; a parent that does not hear it has ended, and we with it. */
 	while (write(side->report_fd, line, (size_t)n) < 0 && errno == EINTR)
@@ -28,22 +30,18 @@ static void report(struct child_side *side, char kind, const char *text)
 
 void child_side_ready(struct child_side *side, const char *format, ...)
 {
-	char text[REPORT_SIZE];
 	va_list args;
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	report(side, '+', format, args);
 	va_end(args);
-	report(side, '+', text);
 }
 
 void child_side_failed(struct child_side *side, const char *format, ...)
 {
-	char text[REPORT_SIZE];
 	va_list args;
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	report(side, '-', format, args);
 	va_end(args);
-	report(side, '-', text);
 }
 
 int child_side_fd(const struct child_side *side)

@@ -149,6 +149,15 @@ static inline void member_accept(struct member *m, const struct kafka_consumer_e
 		fail_msg("%s", fault.message);
 }
 
+/* Joins and accepts; the event stays valid until the next one. */
+static inline void member_join(struct member *m, const struct kafka_options *options,
+			       struct kafka_consumer_event *event)
+{
+	member_open(m, options);
+	member_expect(m, KAFKA_ASSIGNED, event);
+	member_accept(m, event);
+}
+
 /* Leaves the group in good order. */
 static inline void member_leave(struct member *m)
 {

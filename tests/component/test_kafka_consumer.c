@@ -18,15 +18,6 @@ static int stop(void **state)
 	return 0;
 }
 
-/* Joins and accepts; the event stays valid until the next one. */
-static void join(struct member *m, struct kafka_consumer_event *event)
-{
-	member_open(m, &cluster.options);
-	member_expect(m, KAFKA_ASSIGNED, event);
-	assert_int_equal(event->count, 4);
-	member_accept(m, event);
-}
-
 static void commit(struct member *m, int32_t partition, int64_t offset, const char *metadata)
 {
 	struct kafka_producer *producer;
@@ -60,7 +51,8 @@ static void a_record_comes_as_it_was_written(void **state)
 	struct kafka_consumer_event event;
 	(void)state;
 	put_with_headers();
-	join(&m, &event);
+	member_join(&m, &cluster.options, &event);
+	assert_int_equal(event.count, 4);
 	const size_t at = event_index(&event, "requests", 1);
 	struct record *record = member_record(&m, at);
 	assert_string_equal(record->topic, "requests");
@@ -89,7 +81,7 @@ static void absent_and_empty_are_not_the_same(void **state)
 	(void)state;
 	put_records(&cluster.options, &bare, 1);
 	put_records(&cluster.options, &empty, 1);
-	join(&m, &event);
+	member_join(&m, &cluster.options, &event);
 	const size_t at = event_index(&event, "requests", 0);
 	struct record *first = member_record(&m, at);
 	struct record *second = member_record(&m, at);
@@ -109,7 +101,7 @@ static void an_empty_partition_ends_at_its_beginning(void **state)
 	struct member m;
 	struct kafka_consumer_event event;
 	(void)state;
-	join(&m, &event);
+	member_join(&m, &cluster.options, &event);
 	for (size_t i = 0; i < event.count; i++) {
 		assert_int_equal(event.partitions[i].committed, KAFKA_OFFSET_NONE);
 		assert_string_equal(event.partitions[i].metadata, "");
@@ -129,7 +121,7 @@ static void offsets_and_metadata_come_back(void **state)
 	memset(metadata, 'm', sizeof(metadata) - 1);
 	metadata[sizeof(metadata) - 1] = '\0';
 	put_records(&cluster.options, &record, 3);
-	join(&m, &event);
+	member_join(&m, &cluster.options, &event);
 	commit(&m, 0, 2, metadata);
 	commit(&m, 1, 0, "");
 
@@ -143,7 +135,7 @@ static void offsets_and_metadata_come_back(void **state)
 	assert_int_equal(event.partitions[event_index(&event, "retry", 1)].committed, KAFKA_OFFSET_NONE);
 	member_leave(&m);
 
-	join(&m, &event);
+	member_join(&m, &cluster.options, &event);
 	const size_t at = event_index(&event, "requests", 0);
 	assert_int_equal(event.partitions[at].committed, 2);
 	assert_string_equal(event.partitions[at].metadata, metadata);
@@ -162,7 +154,7 @@ static void not_reading_is_back_pressure(void **state)
 	struct record other = plain_record("retry", 1, "k", "v");
 	(void)state;
 	put_records(&cluster.options, &record, 5000);
-	join(&m, &event);
+	member_join(&m, &cluster.options, &event);
 	const size_t at = event_index(&event, "requests", 0);
 	const size_t retry = event_index(&event, "retry", 1);
 	record_free(member_record(&m, at));
@@ -189,7 +181,7 @@ static void whatever_comes_wakes_the_loop(void **state)
 	struct kafka_read read;
 	struct fault fault;
 	(void)state;
-	join(&m, &event);
+	member_join(&m, &cluster.options, &event);
 	const size_t at = event_index(&event, "requests", 0);
 	struct pollfd wakeup = { .fd = m.wakeup, .events = POLLIN };
 	assert_int_equal(member_end(&m, at), 0);
@@ -234,12 +226,12 @@ static void lost_records_are_told_and_reading_goes_on(void **state)
 	(void)state;
 	put_records(&cluster.options, &first, 2);
 	put_records(&cluster.options, &other, 2);
-	join(&m, &event);
+	member_join(&m, &cluster.options, &event);
 	commit(&m, 0, 1, "");
 	member_leave(&m);
 	put_records(&cluster.options, &filler, 200); /* 12 MB; the mock keeps 5 */
 
-	join(&m, &event);
+	member_join(&m, &cluster.options, &event);
 	const size_t at = event_index(&event, "requests", 0);
 	const size_t beside = event_index(&event, "requests", 1);
 	struct record *record = member_record(&m, beside);

@@ -19,13 +19,6 @@ static int stop(void **state)
 	return 0;
 }
 
-static void join(struct member *m, struct kafka_consumer_event *event)
-{
-	member_open(m, &cluster.options);
-	member_expect(m, KAFKA_ASSIGNED, event);
-	member_accept(m, event);
-}
-
 /* Waits until each of the two has an assignment that both agree on; whatever is revoked meanwhile is given back. */
 static void settle(struct member *a, struct member *b, size_t *ret_a, size_t *ret_b)
 {
@@ -58,7 +51,7 @@ static void two_members_share(void **state)
 	size_t of_a = 4;
 	size_t of_b = 0;
 	(void)state;
-	join(&a, &event);
+	member_join(&a, &cluster.options, &event);
 	assert_int_equal(event.count, 4);
 	member_open(&b, &cluster.options);
 	settle(&a, &b, &of_a, &of_b);
@@ -86,7 +79,7 @@ static void after_the_release_nothing_is_read(void **state)
 	struct kafka_start start_at = { 0 };
 	(void)state;
 	put_records(&cluster.options, &record, 10);
-	join(&a, &event);
+	member_join(&a, &cluster.options, &event);
 	const size_t at = event_index(&event, "requests", 0);
 	record_free(member_record(&a, at));
 	kafka_consumer_close(a.consumer);
@@ -112,7 +105,7 @@ static void overtaken_answers_are_thrown_away(void **state)
 	struct kafka_consumer_event event;
 	struct fault fault;
 	(void)state;
-	join(&a, &event);
+	member_join(&a, &cluster.options, &event);
 	assert_int_equal(kafka_consumer_ask(a.consumer, &fault), 0);
 	kafka_consumer_release(a.consumer);
 	kafka_consumer_close(a.consumer);
@@ -136,7 +129,7 @@ static void unstable_offsets_are_waited_for(void **state)
 	struct fault fault;
 	(void)state;
 	push_fetch_errors(errors[0]);
-	join(&a, &event);
+	member_join(&a, &cluster.options, &event);
 	assert_int_equal(event.count, 4);
 	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
 		push_fetch_errors(errors[i]);
@@ -191,7 +184,7 @@ static void a_moved_coordinator_is_found(void **state)
 	struct fault fault;
 	(void)state;
 	assert_int_equal(rd_kafka_mock_coordinator_set(cluster.mock, "group", "group", 1), 0);
-	join(&a, &event);
+	member_join(&a, &cluster.options, &event);
 	assert_int_equal(kafka_consumer_ask(a.consumer, &fault), 0);
 	member_expect(&a, KAFKA_OFFSETS, &event);
 	assert_int_equal(rd_kafka_mock_coordinator_set(cluster.mock, "group", "group", 2), 0);
@@ -207,7 +200,7 @@ static void an_outage_longer_than_the_session_loses_the_assignment(void **state)
 	struct member a;
 	struct kafka_consumer_event event;
 	(void)state;
-	join(&a, &event);
+	member_join(&a, &cluster.options, &event);
 	rd_kafka_mock_broker_set_down(cluster.mock, 1);
 	rd_kafka_mock_broker_set_down(cluster.mock, 2);
 	member_expect(&a, KAFKA_LOST, &event);

@@ -22,13 +22,6 @@ static int stop(void **state)
 	return 0;
 }
 
-static void join(struct member *m, struct kafka_consumer_event *event)
-{
-	member_open(m, &cluster.options);
-	member_expect(m, KAFKA_ASSIGNED, event);
-	member_accept(m, event);
-}
-
 static int64_t committed(struct member *m, const char *topic, int32_t partition)
 {
 	struct kafka_consumer_event event;
@@ -249,7 +242,7 @@ static void a_transient_refusal_of_offsets_is_tried_again(void **state)
 	struct kafka_producer *producer;
 	struct small_batch b;
 	(void)state;
-	join(&m, &event);
+	member_join(&m, &cluster.options, &event);
 	producer_open(&producer, &cluster.options, &m, m.wakeup);
 	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
 		const int64_t offset = (int64_t)i + 1;
@@ -271,7 +264,7 @@ static void a_final_refusal_of_offsets_is_an_abort(void **state)
 	struct small_batch b;
 	struct record record = plain_record("outcomes", 0, "k", "v");
 	(void)state;
-	join(&m, &event);
+	member_join(&m, &cluster.options, &event);
 	producer_open(&producer, &cluster.options, &m, m.wakeup);
 	rd_kafka_mock_push_request_errors(cluster.mock, API_OFFSET_COMMIT, 1,
 					  RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE);
@@ -311,7 +304,7 @@ static void a_member_no_longer_commits_nothing(void **state)
 		struct kafka_producer *producer;
 		struct small_batch b;
 		bool lost = false;
-		join(&m, &event);
+		member_join(&m, &cluster.options, &event);
 		producer_open(&producer, &cluster.options, &m, m.wakeup);
 		rd_kafka_mock_push_request_errors(cluster.mock, API_OFFSET_COMMIT, 1, errors[i]);
 		small_batch(&b, NULL, &(struct kafka_batch_offset){ "requests", 0, 1, "m" });
@@ -332,7 +325,7 @@ static void a_batch_is_dropped_when_its_assignment_is_lost(void **state)
 	struct record record = plain_record("outcomes", 0, "k", "v");
 	bool lost = false;
 	(void)state;
-	join(&m, &event);
+	member_join(&m, &cluster.options, &event);
 	producer_open(&producer, &cluster.options, &m, m.wakeup);
 	small_batch(&b, NULL, &(struct kafka_batch_offset){ "requests", 0, 1, "" });
 	assert_int_equal(batch_run(producer, &b.batch, &m, m.wakeup), KAFKA_COMMITTED);
@@ -362,7 +355,7 @@ static void without_an_assignment_no_offset_is_committed(void **state)
 	struct small_batch b;
 	struct record record = plain_record("outcomes", 0, "k", "v");
 	(void)state;
-	join(&m, &event);
+	member_join(&m, &cluster.options, &event);
 	producer_open(&producer, &cluster.options, &m, m.wakeup);
 	kafka_consumer_release(m.consumer);
 	small_batch(&b, &record, &(struct kafka_batch_offset){ "requests", 0, 1, "" });

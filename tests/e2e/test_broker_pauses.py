@@ -60,6 +60,14 @@ def transactions(workers):
             for result in ("committed", "aborted", "lost", "unknown", "fenced")}
 
 
+def judge(load, workers):
+    load.judge(timeout=150)
+    print(transactions(workers))
+    for w in workers:
+        w.check_alive()
+        w.stop_clean(60)
+
+
 @pytest.mark.limit(240)
 @pytest.mark.sandbox(script=MIXED)
 def test_coordinator_times_transactions_out(folder, broker_alone, simulator):
@@ -70,11 +78,7 @@ def test_coordinator_times_transactions_out(folder, broker_alone, simulator):
     for seconds in (4, 9):  # the second one is beyond the session time-out, too
         time.sleep(3)
         broker_alone.pause(seconds)
-    load.judge(timeout=150)
-    print(transactions(workers))
-    for w in workers:
-        w.check_alive()
-        w.stop_clean(60)
+    judge(load, workers)
 
 
 @pytest.mark.limit(240)
@@ -90,10 +94,7 @@ def test_frozen_again_and_again_beyond_the_transaction_timeout(folder, broker_al
         w.freeze()
         time.sleep(4.5)
         w.thaw()
-    load.judge(timeout=150)
-    print(transactions([w]))
-    w.check_alive()
-    w.stop_clean(60)
+    judge(load, [w])
 
 
 @pytest.mark.limit(240)
@@ -107,11 +108,7 @@ def test_broker_stutters(folder, broker_alone, simulator):
     while time.monotonic() < end:
         broker_alone.pause(dice.uniform(0.1, 0.8))
         time.sleep(dice.uniform(0.05, 0.4))
-    load.judge(timeout=150)
-    print(transactions(workers))
-    for w in workers:
-        w.check_alive()
-        w.stop_clean(60)
+    judge(load, workers)
 
 
 @pytest.mark.limit(240)
@@ -124,12 +121,8 @@ def test_connections_cut_during_commits(folder, broker_alone, simulator):
     proxy.share = 0.1
     time.sleep(20)
     proxy.share = 0
-    load.judge(timeout=150)
-    print(transactions(workers), proxy.requests_lost, proxy.replies_lost)
+    judge(load, workers)
     assert proxy.requests_lost > 5 and proxy.replies_lost > 5
-    for w in workers:
-        w.check_alive()
-        w.stop_clean(60)
 
 
 @pytest.mark.limit(240)
