@@ -105,13 +105,16 @@ usec_t breaker_ready_at(const struct breaker *b);
  *    first
  *  - a process begins with an empty bucket, so restarts add nothing
  *
- * The rate is used up to LIMITER_USE of it: the calls' way to the tenant is not equally long, and the tenant's own
- * bucket may be a tight one.
+ * A part of the rate stays unused, for one 429 stops the tenant for as long as it asks, often a second. A turn of the
+ * loop that comes late may make up for LIMITER_SLACK of the rate (coarse timers cost none then), and calls that were
+ * sent evenly arrive unevenly: both together stay within the hundredth that LIMITER_USE leaves of a second. So no
+ * second has more calls than the rate allows (with `burst` 0), and the tenant may count as it likes: a bucket, seconds
+ * by its clock, or the last second before each call. More slack would cost more of the rate than the turns that are
+ * later than that do: they come about once a second on a busy machine.
  */
 #define LIMITER_SETTLE (1 * USEC_PER_SEC)
-#define LIMITER_USE    0.995
-/* A turn of the loop that comes late may make up for this much time, so that coarse timers cost no rate. */
-#define LIMITER_SLACK (20 * USEC_PER_MSEC)
+#define LIMITER_USE    0.99
+#define LIMITER_SLACK  (8 * USEC_PER_MSEC)
 
 struct limiter {
 	bool unlimited;
