@@ -32,11 +32,13 @@ COGNIGY = 1000 / 300  # Cognigy's own limit, calls a second
 SLOW = [Row("calls=1000 per=300s kind=bucket burst=6", COGNIGY, workers, seconds=120) for workers in (1, 2, 4)] + [
     Row("calls=1000 per=300s kind=bucket burst=6", COGNIGY, 4, hot=50, seconds=120)]
 FAST = [Row(f"calls={rate} per=1s kind=bucket burst={max(6, rate // 20)}", rate, workers, seconds=20)
-        for rate in (60, 600) for workers in (1, 2, 4)]
-FOUND = [Row("calls=600 per=1s kind=bucket burst=60", 600, told=False, learn=60),
-         Row("calls=60 per=1s kind=bucket burst=6", 60, told=False, learn=60),
-         Row("calls=1000 per=10s kind=window", 100, told=False, learn=60),
-         Row("calls=1000 per=300s kind=bucket burst=10", COGNIGY, told=False, learn=60, seconds=180)]
+        for rate in (60, 600) for workers in (1, 2, 4)] + [
+    Row("calls=600 per=1s kind=window", 600, workers, seconds=20) for workers in (1, 2, 4)]
+FOUND = [Row("calls=600 per=1s kind=bucket burst=60", 600, workers, told=False, learn=60) for workers in (1, 2, 4)] + [
+    Row("calls=60 per=1s kind=bucket burst=6", 60, workers, told=False, learn=60) for workers in (1, 2, 4)] + [
+    Row("calls=1000 per=10s kind=window", 100, workers, told=False, learn=60) for workers in (1, 4)] + [
+    Row("calls=1000 per=300s kind=bucket burst=10", COGNIGY, workers, told=False, learn=60, seconds=180)
+    for workers in (1, 4)]
 
 
 def calls(simulator):

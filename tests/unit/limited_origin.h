@@ -1,8 +1,9 @@
 /*
- * limited_origin - a tenant that limits its calls, and a worker with more to do than it may, in virtual time
+ * limited_origin - a tenant that limits its calls, and workers with more to do than they may, in virtual time
  *
- * The worker knows no rate: its gate and its concurrency have to find it. Steps of a millisecond. Handoffs are three
- * calls; one that meets a 429 begins anew later, one that cannot go on while the gate is closed fetches again.
+ * The workers know no rate and nothing of each other: each one's gate and concurrency have to find what is left for it.
+ * Steps of a millisecond. Handoffs are three calls; one that meets a 429 begins anew later, one that cannot go on while
+ * the gate is closed fetches again.
  */
 #ifndef LIMITED_ORIGIN_H
 #define LIMITED_ORIGIN_H
@@ -12,18 +13,9 @@
 #include "rules/concurrency.h"
 #include "rules/limits.h"
 
-enum { ORIGIN_CALLS_MAX = 4096 };
+enum { ORIGIN_CALLS_MAX = 1024, ORIGIN_WORKERS_MAX = 4 };
 
-struct limited_origin {
-	double rate;    /* calls a second */
-	double burst;   /* of a bucket */
-	usec_t period;  /* > 0: it counts by periods of this length instead */
-	usec_t latency; /* of each call */
-	/* its own: */
-	double tokens;
-	usec_t filled_at;
-	usec_t period_since;
-	double used;
+struct origin_worker {
 	struct {
 		usec_t ends_at;
 		int stage;
@@ -34,6 +26,20 @@ struct limited_origin {
 	struct gate gate;
 	struct concurrency concurrency;
 	int64_t ready[3]; /* handoffs whose next call is this one; of the fetch: how often it came to that again */
+};
+
+struct limited_origin {
+	double rate;    /* calls a second */
+	double burst;   /* of a bucket */
+	usec_t period;  /* > 0: it counts by periods of this length instead */
+	usec_t latency; /* of each call */
+	int workers;    /* 0: one */
+	/* its own: */
+	double tokens;
+	usec_t filled_at;
+	usec_t period_since;
+	double used;
+	struct origin_worker pool[ORIGIN_WORKERS_MAX];
 	int64_t sent, refused, done;
 };
 
@@ -65,52 +71,52 @@ static inline usec_t origin_take(struct limited_origin *o, usec_t now)
 	return 0;
 }
 
-static inline void origin_send(struct limited_origin *o, int stage, usec_t now)
+static inline void origin_send(struct limited_origin *o, struct origin_worker *w, int stage, usec_t now)
 {
 	const usec_t wait = origin_take(o, now);
-	o->calls[o->open].ends_at = now + o->latency;
-	o->calls[o->open].stage = stage;
-	o->calls[o->open].refused = wait > 0;
-	o->calls[o->open++].retry_after = wait;
+	w->calls[w->open].ends_at = now + o->latency;
+	w->calls[w->open].stage = stage;
+	w->calls[w->open].refused = wait > 0;
+	w->calls[w->open++].retry_after = wait;
 	o->sent++;
 	o->refused += wait > 0;
-	gate_called(&o->gate, now);
-	concurrency_started(&o->concurrency, (int64_t)o->open);
+	gate_called(&w->gate, now);
+	concurrency_started(&w->concurrency, (int64_t)w->open);
 }
 
-static inline void origin_end(struct limited_origin *o, size_t i, usec_t now)
+static inline void origin_end(struct limited_origin *o, struct origin_worker *w, size_t i, usec_t now)
 {
-	const int stage = o->calls[i].stage;
-	const bool refused = o->calls[i].refused;
-	const usec_t wait = o->calls[i].retry_after;
-	o->calls[i] = o->calls[--o->open];
+	const int stage = w->calls[i].stage;
+	const bool refused = w->calls[i].refused;
+	const usec_t wait = w->calls[i].retry_after;
+	w->calls[i] = w->calls[--w->open];
 	if (refused) {
-		concurrency_ended(&o->concurrency);
-		gate_close(&o->gate, now + wait, now);
+		concurrency_ended(&w->concurrency);
+		gate_close(&w->gate, now + wait, now);
 		return;
 	}
-	concurrency_succeeded(&o->concurrency);
-	gate_succeeded(&o->gate, now);
+	concurrency_succeeded(&w->concurrency);
+	gate_succeeded(&w->gate, now);
 	if (stage == 2)
 		o->done++;
 	else
-		o->ready[stage + 1]++;
+		w->ready[stage + 1]++;
 }
 
-static inline void origin_turn(struct limited_origin *o, usec_t now)
+static inline void origin_turn(struct limited_origin *o, struct origin_worker *w, usec_t now)
 {
-	for (size_t i = 0; i < o->open;)
-		if (o->calls[i].ends_at <= now)
-			origin_end(o, i, now);
+	for (size_t i = 0; i < w->open;)
+		if (w->calls[i].ends_at <= now)
+			origin_end(o, w, i, now);
 		else
 			i++;
-	if (gate_is_closed(&o->gate, now))
-		o->ready[1] = 0;
-	while (gate_ready_at(&o->gate) <= now && o->open < (size_t)concurrency_limit(&o->concurrency)) {
-		const int stage = o->ready[2] ? 2 : o->ready[1] ? 1 : 0;
+	if (gate_is_closed(&w->gate, now))
+		w->ready[1] = 0;
+	while (gate_ready_at(&w->gate) <= now && w->open < (size_t)concurrency_limit(&w->concurrency)) {
+		const int stage = w->ready[2] ? 2 : w->ready[1] ? 1 : 0;
 		if (stage > 0)
-			o->ready[stage]--;
-		origin_send(o, stage, now);
+			w->ready[stage]--;
+		origin_send(o, w, stage, now);
 	}
 }
 
@@ -119,7 +125,8 @@ static inline double origin_goodput(struct limited_origin *o, usec_t begin, usec
 {
 	const int64_t before = o->done;
 	for (usec_t now = begin; now < begin + time; now += USEC_PER_MSEC)
-		origin_turn(o, now);
+		for (int w = 0; w < o->workers; w++)
+			origin_turn(o, &o->pool[w], now);
 	return (double)(o->done - before) * 3 / (o->rate * (double)time / (double)USEC_PER_SEC);
 }
 
@@ -127,8 +134,11 @@ static inline void origin_begin(struct limited_origin *o)
 {
 	o->tokens = o->burst;
 	o->filled_at = 1000 * USEC_PER_SEC;
-	gate_init(&o->gate);
-	concurrency_init(&o->concurrency, 256, false);
+	o->workers = o->workers > 0 ? o->workers : 1;
+	for (int w = 0; w < o->workers; w++) {
+		gate_init(&o->pool[w].gate);
+		concurrency_init(&o->pool[w].concurrency, 256, false);
+	}
 }
 
 #endif

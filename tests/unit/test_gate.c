@@ -170,9 +170,10 @@ static void test_finds_the_rate(void **state)
 		{ .rate = 1000.0 / 300, .period = 300 * S, .latency = 20000 },
 	};
 	(void)state;
-	for (size_t i = 0; i < sizeof(origins) / sizeof(origins[0]); i++) {
+	for (size_t i = 0; i < 3 * sizeof(origins) / sizeof(origins[0]); i++) {
 		static struct limited_origin o;
-		o = origins[i];
+		o = origins[i / 3];
+		o.workers = 1 << i % 3;
 		origin_begin(&o);
 		/* It may learn for a minute, or for two periods of the tenant's. */
 		const usec_t learning = 60 * S + 2 * o.period;
@@ -181,7 +182,7 @@ static void test_finds_the_rate(void **state)
 		const double goodput = origin_goodput(&o, 1000 * S + learning, 300 * S + 2 * o.period);
 		const double part = (double)(o.refused - refused) / (double)(o.sent - sent);
 		if (goodput < 0.9 || part > 0.01)
-			fail_msg("origin %zu: goodput %.3f, refused %.4f", i, goodput, part);
+			fail_msg("origin %zu, %d workers: goodput %.3f, refused %.4f", i / 3, o.workers, goodput, part);
 	}
 }
 
