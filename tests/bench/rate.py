@@ -50,13 +50,27 @@ def calls(simulator):
     return book["steps"]["trigger"]["executed"], refused, sent
 
 
+def partition_of(row, n):
+    """Evenly over the partitions, or so many percent to the first and the rest over the others."""
+    if not row.hot:
+        return n % PARTITIONS
+    others = n - n * row.hot // 100
+    return 0 if (n + 1) * row.hot // 100 > n * row.hot // 100 else 1 + others % (PARTITIONS - 1)
+
+
 def requests(row, count):
-    """Spread evenly over the partitions, or so many percent to the first and the rest over the others."""
     for n in range(count):
-        partition = n % PARTITIONS
-        if row.hot:
-            partition = 0 if n % 100 < row.hot else 1 + n % (PARTITIONS - 1)
-        yield {"key": f"s{n}".encode(), "value": request(f"s{n}", ttlMs=3600000), "partition": partition}
+        yield {"key": f"s{n}".encode(), "value": request(f"s{n}", ttlMs=3600000), "partition": partition_of(row, n)}
+
+
+def possible(row):
+    """What of the rate can be used: each worker has the share of its partitions (range: neighbours), and no more work
+    than what is in them."""
+    count, own = backlog(row), PARTITIONS // row.workers
+    work = [0.0] * row.workers
+    for n in range(count):
+        work[partition_of(row, n) // own] += 1 / count
+    return sum(min(part, 1 / row.workers) for part in work) if row.hot else 1.0
 
 
 def backlog(row):
@@ -86,22 +100,19 @@ def measure(parent, row, number, apache):
     time.sleep(row.seconds)
     seconds, after = time.monotonic() - learnt, calls(stage.simulator)
     whole = (after[0] - before[0]) / (time.monotonic() - begin) / (row.rate / 3)
-    busiest = max(worker.metric("handoffd_waiting") for worker in stage.workers)
-    idle = sum(1 for worker in stage.workers if worker.metric("handoffd_waiting") == 0)
     stage.end()
     # In calls: at 3.3 a second a handoff more or less is a percent of a minute's.
     handled = (after[2] - after[1]) - (middle[2] - middle[1])
-    return {"row": row, "goodput": handled / seconds / row.rate, "whole": whole, "idle": idle, "waiting": busiest,
+    return {"row": row, "goodput": handled / seconds / row.rate, "whole": whole,
             "refused": (after[1] - middle[1]) / max(1, after[2] - middle[2]),
             "refused_whole": after[1] / max(1, after[2])}
 
 
 def verdict(result):
     row = result["row"]
-    if row.hot:
-        return "(the cost of skew)"
     least, most = (GOODPUT_TOLD, REFUSED_TOLD) if row.told else (GOODPUT_FOUND, REFUSED_FOUND)
-    return "ok" if result["goodput"] >= least and result["refused"] < most else "MISSED"
+    good = result["goodput"] >= least * possible(row) and result["refused"] < most
+    return ("ok" if good else "MISSED") + (f" ({possible(row):.2f} is possible)" if row.hot else "")
 
 
 def show(result):
@@ -110,13 +121,15 @@ def show(result):
           flush=True)
 
 
-def run(parent, rows, apache, at_once):
+def run(parent, rows, apache):
     """Rows of few calls a second are run side by side: they leave the machine idle."""
-    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
-        jobs = [pool.submit(measure, parent, row, f"{id(rows)}-{n}", apache) for n, row in enumerate(rows)]
-        results = [job.result() for job in jobs]
-    for result in results:
-        show(result)
+    results = []
+    for at_once, some in ((4, [row for row in rows if row.rate <= 100]), (1, [row for row in rows if row.rate > 100])):
+        with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+            jobs = [pool.submit(measure, parent, row, f"{id(some)}-{n}", apache) for n, row in enumerate(some)]
+            for job in jobs:
+                results.append(job.result())
+                show(results[-1])
     return results
 
 
@@ -129,10 +142,10 @@ def main():
         apache = start_apache(parent) if options.apache_kafka else None
         print(f"{'limit of the tenant, calls':38} {'rate':9} {'workers':>7}  {'keys':21} {'goodput':>7} {'429':>8}  "
               f"{'':7} from the first call on", flush=True)
-        sets = {"slow": (SLOW, 4), "fast": (FAST, 1), "found": (FOUND, 2)}
-        results = [result for name, (rows, at_once) in sets.items() if options.only in (None, name)
-                   for result in run(parent, rows, apache, at_once)]
-    return 1 if any(verdict(result) == "MISSED" for result in results) else 0
+        sets = {"slow": SLOW, "fast": FAST, "found": FOUND}
+        results = [result for name, rows in sets.items() if options.only in (None, name)
+                   for result in run(parent, rows, apache)]
+    return 1 if any(verdict(result).startswith("MISSED") for result in results) else 0
 
 
 if __name__ == "__main__":
