@@ -12,8 +12,16 @@ bool breaker_allows(const struct breaker *b, usec_t now)
 
 void breaker_started(struct breaker *b, usec_t now)
 {
-	if (b->state == BREAKER_OPEN && now >= b->retry_at)
-		b->state = BREAKER_HALF_OPEN;
+	if (b->state != BREAKER_OPEN || now < b->retry_at)
+		return;
+	b->state = BREAKER_HALF_OPEN;
+	b->probed_at = now;
+}
+
+/* Nothing begins beside the probe. */
+static bool is_probe(const struct breaker *b, usec_t began)
+{
+	return b->state == BREAKER_HALF_OPEN && began >= b->probed_at;
 }
 
 static void trip(struct breaker *b, usec_t retry_at)
@@ -22,12 +30,12 @@ static void trip(struct breaker *b, usec_t retry_at)
 	b->retry_at = retry_at;
 }
 
-void breaker_failed(struct breaker *b, usec_t now)
+void breaker_failed(struct breaker *b, usec_t began, usec_t now)
 {
 	if (b->failures < INT32_MAX)
 		b->failures++;
 	const bool enough = b->limit > 0 && b->failures >= b->limit;
-	if (b->state == BREAKER_HALF_OPEN || (b->state == BREAKER_CLOSED && enough))
+	if (is_probe(b, began) || (b->state == BREAKER_CLOSED && enough))
 		trip(b, now + b->open_for);
 }
 
@@ -37,9 +45,9 @@ void breaker_succeeded(struct breaker *b)
 	b->state = BREAKER_CLOSED;
 }
 
-void breaker_undecided(struct breaker *b, usec_t now)
+void breaker_undecided(struct breaker *b, usec_t began, usec_t now)
 {
-	if (b->state == BREAKER_HALF_OPEN)
+	if (is_probe(b, began))
 		trip(b, now);
 }
 

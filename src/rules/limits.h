@@ -75,6 +75,7 @@ struct breaker {
 	usec_t open_for;
 	int32_t failures;
 	usec_t retry_at;
+	usec_t probed_at; /* when the last probe began */
 	enum breaker_state state;
 };
 
@@ -85,12 +86,13 @@ void breaker_init(struct breaker *b, int32_t limit, usec_t open_for);
 bool breaker_allows(const struct breaker *b, usec_t now);
 /* A start under OPEN whose time has passed turns it to HALF_OPEN: this one is the probe. */
 void breaker_started(struct breaker *b, usec_t now);
-/* Late failures of calls sent before it opened do not put the probe off. */
-void breaker_failed(struct breaker *b, usec_t now);
+/* A call that began at `began` failed. What was sent before the probe neither puts it off nor decides for it. */
+void breaker_failed(struct breaker *b, usec_t began, usec_t now);
+#define BREAKER_NO_CALL INT64_MIN /* began: it was a login, which is never the probe */
 /* Closes it, whatever its state: the dependency has answered. */
 void breaker_succeeded(struct breaker *b);
-/* The probe ended in neither way (cancelled, locked): another may try. */
-void breaker_undecided(struct breaker *b, usec_t now);
+/* A call ended in neither way (cancelled, locked): if it was the probe, another may try. */
+void breaker_undecided(struct breaker *b, usec_t began, usec_t now);
 /* When a probe may start; INT64_MIN when closed, USEC_NEVER while one is under way. */
 usec_t breaker_ready_at(const struct breaker *b);
 

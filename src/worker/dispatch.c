@@ -171,6 +171,7 @@ static bool start_call(struct job *job, enum stage stage)
 	if (job->call)
 		tenant_called(job->tenant, w->now.mono);
 	job->calling = stage;
+	job->called_at = w->now.mono;
 	job->call_ends_at_ms = w->now.unix_ms + cognigy_timeout(job->tenant->settings, &call) / USEC_PER_MSEC + 1;
 	job->place = JOB_RUNNING;
 	return job->call != NULL;
@@ -317,11 +318,12 @@ static void on_reply(void *arg, const struct http_reply *http)
 	worker_read_clock(w);
 	reply_read(&facts, &reader, w->now.unix_ms, &reply);
 	count_call(w, job, &reply);
-	const struct tenant_token token = {
-		.serial = job->token_serial,
+	const struct tenant_call call = {
+		.began = job->called_at,
+		.token = job->token_serial,
 		.is_first_refusal = handoff_would_repeat(&job->handoff, &reply),
 	};
-	tenant_hear(job->tenant, &reply, &token, &w->now);
+	tenant_hear(job->tenant, &reply, &call, &w->now);
 	if (!job->partition) {
 		/* Its partition has left: the end of the call frees the session, and that is all. */
 		leave_tenant(job);
@@ -351,7 +353,7 @@ static void abandon(struct job *job)
 	if (job->call) {
 		http_cancel(job->tenant->http, job->call);
 		job->call = NULL;
-		breaker_undecided(&job->tenant->breaker, job->worker->now.mono);
+		breaker_undecided(&job->tenant->breaker, job->called_at, job->worker->now.mono);
 	}
 	carry_out(job, feed(job, &event));
 }

@@ -57,6 +57,7 @@ struct job {
 
 	struct http_call *call;
 	enum stage calling; /* of the open call, or of the one that waits in line */
+	usec_t called_at;
 	int64_t call_ends_at_ms;
 	uint64_t token_serial;
 	struct buf body; /* of the open call */

@@ -47,7 +47,7 @@ static void judge_login(struct tenant *t, bool ok, const struct fault *fault, us
 {
 	const bool was_closed = t->breaker.state == BREAKER_CLOSED;
 	if (!ok && fault->kind != FAULT_RATE_LIMITED)
-		breaker_failed(&t->breaker, now);
+		breaker_failed(&t->breaker, BREAKER_NO_CALL, now);
 	if (was_closed)
 		t->opened_by_login = t->breaker.state == BREAKER_OPEN;
 	if (ok && t->opened_by_login && roster_waiting(t->roster) == 0 && !heap_top(&t->held))
@@ -219,27 +219,26 @@ static void hear_load(struct tenant *t, const struct reply *reply)
 		concurrency_ended(&t->concurrency);
 }
 
-void tenant_hear(struct tenant *t, const struct reply *reply, const struct tenant_token *token,
-		 const struct instant *now)
+void tenant_hear(struct tenant *t, const struct reply *reply, const struct tenant_call *call, const struct instant *now)
 {
 	const enum breaker_state before = t->breaker.state;
 	char why[64];
 	hear_load(t, reply);
 	switch (reply->kind) {
 	case FAULT_DEPENDENCY_DOWN:
-		breaker_failed(&t->breaker, now->mono);
+		breaker_failed(&t->breaker, call->began, now->mono);
 		break;
 	case FAULT_AUTH:
-		token_cache_refuse(t->token, token->serial);
+		token_cache_refuse(t->token, call->token);
 		/* A token that was revoked is refused to every call in flight: only the second refusal means us. */
-		if (token->is_first_refusal)
-			breaker_undecided(&t->breaker, now->mono);
+		if (call->is_first_refusal)
+			breaker_undecided(&t->breaker, call->began, now->mono);
 		else
-			breaker_failed(&t->breaker, now->mono);
+			breaker_failed(&t->breaker, call->began, now->mono);
 		break;
 	case FAULT_RATE_LIMITED:
 		hear_rate_limit(t, reply, now);
-		breaker_undecided(&t->breaker, now->mono);
+		breaker_undecided(&t->breaker, call->began, now->mono);
 		break;
 	case FAULT_NONE:
 		gate_succeeded(&t->gate, now->mono);
@@ -249,7 +248,7 @@ void tenant_hear(struct tenant *t, const struct reply *reply, const struct tenan
 		if (reply->http_status != 0)
 			hear_answer(t, reply->kind != FAULT_SERVER);
 		else
-			breaker_undecided(&t->breaker, now->mono);
+			breaker_undecided(&t->breaker, call->began, now->mono);
 		break;
 	}
 	if (t->breaker.state == before)

@@ -75,14 +75,15 @@ usec_t tenant_closed_until(const struct tenant *t, usec_t now);
  */
 usec_t tenant_opens_at(const struct tenant *t, usec_t now);
 
-/* The token a call was made with. */
-struct tenant_token {
-	uint64_t serial;
+/* The call that was answered. */
+struct tenant_call {
+	usec_t began;
+	uint64_t token;        /* the serial of the one that it was made with */
 	bool is_first_refusal; /* of a 401: the call is repeated with another token */
 };
 
 /* What a reply means for everybody who calls this tenant: gate, breaker, token. */
-void tenant_hear(struct tenant *t, const struct reply *reply, const struct tenant_token *token,
+void tenant_hear(struct tenant *t, const struct reply *reply, const struct tenant_call *call,
 		 const struct instant *now);
 
 /* Why it cannot be called, for the readiness page; NULL when it can. */

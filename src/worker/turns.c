@@ -54,7 +54,7 @@ static void run(struct tenant *t, struct job *job, void (*how)(struct job *job),
 	breaker_started(&t->breaker, now);
 	how(job);
 	if (http_in_flight(t->http) == open) /* a probe that made no call decides nothing */
-		breaker_undecided(&t->breaker, now);
+		breaker_undecided(&t->breaker, now, now);
 }
 
 /* Gives one call its turn; false when there is no room or nobody wants any. */

@@ -135,7 +135,7 @@ static void test_waits_for_the_breaker_and_the_token(void **state)
 	(void)state;
 	begin_work();
 	for (int i = 0; i < 5; i++)
-		breaker_failed(&t->breaker, world.now);
+		breaker_failed(&t->breaker, world.now, world.now);
 	request("h", "s", 60000);
 	turn(USEC_PER_SEC);
 	assert_int_equal(count("work.waits.breaker"), 1);

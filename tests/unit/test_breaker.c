@@ -8,7 +8,7 @@
 
 #include "rules/limits.h"
 
-enum verb { FAILED, SUCCEEDED, STARTED, UNDECIDED, LOOK };
+enum verb { FAILED, LATE_FAILED, SUCCEEDED, STARTED, UNDECIDED, LATE_UNDECIDED, LOOK };
 
 struct step {
 	enum verb verb;
@@ -22,7 +22,10 @@ static void perform(struct breaker *b, const struct step *step)
 {
 	switch (step->verb) {
 	case FAILED:
-		breaker_failed(b, step->now);
+		breaker_failed(b, step->now, step->now);
+		break;
+	case LATE_FAILED:
+		breaker_failed(b, 0, step->now);
 		break;
 	case SUCCEEDED:
 		breaker_succeeded(b);
@@ -31,7 +34,10 @@ static void perform(struct breaker *b, const struct step *step)
 		breaker_started(b, step->now);
 		break;
 	case UNDECIDED:
-		breaker_undecided(b, step->now);
+		breaker_undecided(b, step->now, step->now);
+		break;
+	case LATE_UNDECIDED:
+		breaker_undecided(b, 0, step->now);
 		break;
 	case LOOK:
 		break;
@@ -82,6 +88,8 @@ static void test_breaker_probes_one_at_a_time(void **state)
 		{ FAILED, 0, BREAKER_OPEN, false, 100 },
 		{ STARTED, 100, BREAKER_HALF_OPEN, false, USEC_NEVER },
 		{ STARTED, 101, BREAKER_HALF_OPEN, false, USEC_NEVER },
+		{ LATE_FAILED, 110, BREAKER_HALF_OPEN, false, USEC_NEVER }, /* calls from before decide nothing */
+		{ LATE_UNDECIDED, 120, BREAKER_HALF_OPEN, false, USEC_NEVER },
 		{ FAILED, 150, BREAKER_OPEN, false, 250 },
 		{ LOOK, 250, BREAKER_OPEN, true, 250 },
 		{ STARTED, 260, BREAKER_HALF_OPEN, false, USEC_NEVER },
@@ -100,10 +108,10 @@ static void test_breaker_turned_off(void **state)
 	struct breaker b;
 	breaker_init(&b, 0, 100);
 	for (int i = 0; i < 1000; i++)
-		breaker_failed(&b, i);
+		breaker_failed(&b, i, i);
 	assert_int_equal(b.state, BREAKER_CLOSED);
 	b.failures = INT32_MAX;
-	breaker_failed(&b, 1000);
+	breaker_failed(&b, 1000, 1000);
 	assert_int_equal(b.failures, INT32_MAX);
 }
 
