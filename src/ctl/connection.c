@@ -52,7 +52,9 @@ static int merge_properties(struct connection *connection, struct buf *error)
 
 int connection_open(struct connection *connection, struct buf *error)
 {
-	if (settings_read(connection->config, false, &connection->settings, error) < 0)
+	const int r = settings_read(connection->config, false, &connection->settings, error);
+	settings_hide_environment();
+	if (r < 0)
 		return -EINVAL;
 	connection->options = settings_kafka_options(&connection->settings);
 	connection->options.group = NULL;

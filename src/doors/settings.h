@@ -113,6 +113,10 @@ struct settings {
 int settings_read(const char *file, bool need_cognigy, struct settings *ret, struct buf *error) MUST_CHECK;
 void settings_fini(struct settings *settings);
 
+/* Overwrites the client's secret and the brokers' password where the environment gave them, so that nobody finds them
+ * in /proc/PID/environ. Reading the settings again still finds that they were given. Before any other thread runs. */
+void settings_hide_environment(void);
+
 /* The effective settings as a file that settings_read() would accept, secrets as "***". */
 void settings_print(const struct settings *settings, struct buf *out);
 

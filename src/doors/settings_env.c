@@ -195,6 +195,45 @@ static int refuse_unknown(struct settings_reader *reader, const char *entry)
 	return -EINVAL;
 }
 
+static void hide(char *from, const char *to)
+{
+	while (from < to)
+		*from++ = '*';
+}
+
+/* Behind the next comma that ends an item of the list. */
+static char *item_end(char *item)
+{
+	while (*item && *item != ',')
+		item += *item == '\\' && item[1] ? 2 : 1;
+	return item;
+}
+
+static void hide_passwords(char *list)
+{
+	static const char key[] = "sasl.password=";
+	for (char *item = list; *item;) {
+		char *end = item_end(item);
+		if (begins(item, key))
+			hide(item + strlen(key), end);
+		item = *end ? end + 1 : end;
+	}
+}
+
+/* In place: unsetenv() would only hide it from ourselves. */
+void settings_hide_environment(void)
+{
+	static const char *const secrets[] = { "COGNIGY_CLIENT_SECRET=", PREFIX "COGNIGY_CLIENT_SECRET=" };
+	static const char properties[] = PREFIX "KAFKA_PROPERTIES=";
+	for (char **entry = environ; entry && *entry; entry++) {
+		for (size_t i = 0; i < ARRAY_SIZE(secrets); i++)
+			if (begins(*entry, secrets[i]))
+				hide(*entry + strlen(secrets[i]), *entry + strlen(*entry));
+		if (begins(*entry, properties))
+			hide_passwords(*entry + strlen(properties));
+	}
+}
+
 int settings_read_environment(struct settings_reader *reader)
 {
 	for (char **entry = environ; entry && *entry; entry++) {

@@ -177,7 +177,7 @@ static int read_arguments(struct arguments *arguments, int argc, char **argv)
 	return EXIT_USAGE;
 }
 
-/* No core dump, no debugger of the same user, no look at our environment: the memory holds tokens and callers' data. */
+/* No core dump, no debugger of the same user: the memory holds tokens and callers' data. */
 static void close_memory(void)
 {
 	const struct rlimit none = { 0, 0 };
@@ -201,6 +201,7 @@ int main(int argc, char **argv)
 	if (r < 0)
 		fprintf(stderr, "handoffd: %s\n", buf_text(&error));
 	buf_fini(&error);
+	settings_hide_environment();
 	if (r < 0)
 		return EXIT_USAGE;
 	if (arguments.print_config)
