@@ -121,6 +121,15 @@ static int take_column(struct csv *csv, size_t i, struct fault *fault)
 	return 0;
 }
 
+/* Where the header was forgotten, the first line is a caller's, and nothing of it is repeated. */
+static bool is_header(const struct csv *csv)
+{
+	for (size_t i = 0; i < csv->count; i++)
+		if (is_known(cell(csv, i)))
+			return true;
+	return false;
+}
+
 int csv_init(struct csv *csv, struct span text, struct fault *fault)
 {
 	size_t line;
@@ -129,6 +138,9 @@ int csv_init(struct csv *csv, struct span text, struct fault *fault)
 	int r = read_row(csv, &line, fault);
 	if (r == 0)
 		return wrong(fault, "there is no header line");
+	if (r > 0 && !is_header(csv))
+		return wrong(fault, "the first line is no header, for none of its columns is one of " COLUMNS
+				    " and metadata.NAME");
 	for (size_t i = 0; r > 0 && i < csv->count; i++) {
 		const int taken = take_column(csv, i, fault);
 		r = taken < 0 ? taken : r;

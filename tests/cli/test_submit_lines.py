@@ -86,6 +86,7 @@ def test_csv_of_a_cognigy_ai_tenant():
 
 @pytest.mark.parametrize("data, sentence", [
     ("", "1: there is no header line"),
+    (f"Ann,{QUEUE}\n", "1: the first line is no header, for none of its columns is one of sessionId, queueId, "),
     ("sessionId,queue\n", '1: column 2, "queue", is none of sessionId, queueId, target.type, target.value, userId, '
                           "urlToken, handoffId, tenant, priority, deadline, ttlMs, batchId, type and metadata.NAME"),
     ("sessionId,target\n", '1: column 2, "target", is none of '), ("sessionId,target.name\n", '1: column 2, "target.name", is '),

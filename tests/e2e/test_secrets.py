@@ -14,6 +14,7 @@ from lib.tool import Tool
 
 SECRET = "s3cr3t-of-the-client-Zq81"
 PHONE, CALLER, USER = "+49-30-5550-7421", "Ann-Katrin Personlich", "user-9f31-personal"
+QUEUE = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
 PLANTED = (SECRET, PHONE, CALLER, USER, "Bearer ")
 METADATA = {"phone": PHONE, "callerName": CALLER, "userId": USER}
 ECHO = json.dumps({"error": {"code": "E7", "message": "no"}, "phone": PHONE, "callerName": CALLER,
@@ -37,6 +38,49 @@ def everything_goes_wrong(sandbox, names):
     return len(good) + 4
 
 
+GOOD = json.dumps({"sessionId": "s-more", "queueId": QUEUE, "metadata": METADATA}) + "\n"
+NOT_GOOD = [f'{{"sessionId":"s","queueId":"{QUEUE}","metadata":{{"phone":"{PHONE}"}}',
+            f'{{"sessionId":"s","queueId":"{CALLER}"}}', f'{{"sessionId":"s","queueId":["{USER}"]}}',
+            f'{{"sessionId":"s","queueId":"{QUEUE}","metadata":{{"phone":["{PHONE}"]}}}}',
+            f'{{"sessionId":"s","queueId":"{QUEUE}","metadata":"{CALLER}"}}', f'{GOOD.strip()} {PHONE}', f'"{PHONE}"', PHONE,
+            f'{{"sessionId":"s","queueId":"{QUEUE}","priority":"{CALLER}","deadline":"{PHONE}"}}',
+            f'{{"sessionId":"s","queueId":"{QUEUE}","deadline":"{PHONE}"}}',
+            f'{{"sessionId":"s","queueId":"{QUEUE}","metadata":{{"{PHONE}":{{"a":1}}}}}}']
+NOT_GOOD_CSV = [f"sessionId,queueId,metadata.phone\ns,{QUEUE},{PHONE},{CALLER}\n", f"sessionId,queueId\ns,{CALLER}\n",
+                f'sessionId,queueId,metadata.callerName\ns,{QUEUE},"{CALLER}', f"{PHONE},{CALLER}\ns,{QUEUE}\n",
+                f"sessionId,queueId,deadline\ns,{QUEUE},{PHONE}\n"]
+
+
+def what_the_tool_says(tool):
+    """{command line: all it said}, of each command with good and with bad input, for people and for machines."""
+    said = {}
+
+    def say(*words, code, data=None):
+        done = tool.run(*words, data=data)
+        key = f"{words} {data}"
+        said[key] = done.stdout + done.stderr
+        assert done.returncode == code and said[key], (words, data, said[key])
+    for form in ([], ["--json"]):
+        say("submit", *form, "--follow", data=GOOD.replace("s-more", f"s-more{len(form)}"), code=0)
+        say("submit", *form, "--follow", data=GOOD.replace("s-more", "s-404"), code=3)
+        say("follow", *form, "--from-start", "--count", "8", code=0)
+        say("verify", *form, code=0)
+        for handoff in ("h-s-500", "h-s-drop", "h-s-html"):
+            say("explain", *form, handoff, code=0)
+        say("explain", *form, "nobody", code=1)
+        say("replay", *form, "--dry-run", code=0)
+        say("replay", *form, "--id", "h-s-500", *(["--again"] if form else []), code=0)
+        say("cancel", *form, "--session", "s-500", code=0)
+        say("verify", *form, "-X", f"sasl.passwort={SECRET}", code=2)
+        say("verify", *form, "-X", SECRET, code=2)
+        say("verify", *form, "-X", f"sasl.password={SECRET}", "-X", "ssl.ca.location=nowhere", code=2)
+        for line in NOT_GOOD[:3] if form else NOT_GOOD:
+            say("submit", *form, data=f"{GOOD}{line}\n", code=2)
+        for text in NOT_GOOD_CSV[:1] if form else NOT_GOOD_CSV:
+            say("submit", "--csv", *form, data=text, code=2)
+    return said
+
+
 def test_no_program_tells_what_is_personal(folder, sandbox):
     names = Topics()
     sandbox.script(f"credentials id=sandbox secret={SECRET}")
@@ -47,9 +91,7 @@ def test_no_program_tells_what_is_personal(folder, sandbox):
     said = {f"page {path}": w.get(path)[1] for path in ("/", "/status", "/metrics", "/readyz", "/healthz")}
     letters = read_all(sandbox.bootstrap, names.dead_letters, 5)
     tool = Tool(folder, sandbox.bootstrap, names)
-    for words in (["explain", "h-s-500"], ["explain", "h-s-drop"], ["verify"], ["verify", "--json"]):
-        done = tool.run(*words)
-        said[f"handoffctl {' '.join(words)}"] = done.stdout + done.stderr
+    said.update(what_the_tool_says(tool))
     w.stop_clean()
     said["log"] = w.stderr() + w.stdout()
     said["configuration"] = subprocess.run([binary("handoffd"), "-c", w.config_path, "--print-config"], text=True,
