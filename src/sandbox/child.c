@@ -15,6 +15,7 @@
 
 enum { REPORT_SIZE = sizeof(((struct child *)0)->line) - 2 };
 
+static void report(struct child_side *side, char kind, const char *format, va_list args) PRINTF_LIKE(3, 0);
 static void report(struct child_side *side, char kind, const char *format, va_list args)
 {
 	char text[REPORT_SIZE];

@@ -305,8 +305,7 @@ static void prints_what_it_would_accept_and_no_secret(void **state)
 		"limits: { requests_per_second = 1e-300; };",
 		"kafka: { properties = [ \"sasl.password=hush\", \"ssl.key.password=hush\", \"linger.ms=3\" ]; };",
 		"kafka: { properties = [ \"ssl.keystore.password=hush\", \"sasl.oauthbearer.config=hush\" ]; };",
-		"kafka: { properties = [ \"sasl.mechanism=OAUTHBEARER\", \"sasl.oauthbearer.config=token_file=f\" ]; "
-		"};",
+		"kafka = { properties = [\"sasl.mechanism=OAUTHBEARER\", \"sasl.oauthbearer.config=token_file=f\"]; };",
 	};
 	setenv("HANDOFFD_KAFKA_INSTANCE", "one", 1);
 	for (size_t i = 0; i < ARRAY_SIZE(CASES); i++) {
