@@ -37,8 +37,10 @@ struct http_call {
 	int tenant;
 	enum stage stage;
 	char session[32]; /* "" for a login */
-	char key[160];    /* Idempotency-Key */
-	char token[24];
+	char key[160];    /* Idempotency-Key; of a trigger that has none, the id in its marker */
+	char marker[256]; /* of such a trigger */
+	char token[24];   /* or API key */
+	const char *url;
 	const char *body;
 	const struct job *job; /* NULL for a login */
 	enum fate fate;
@@ -47,6 +49,7 @@ struct http_call {
 	bool open;     /* its end was not heard yet */
 	bool answered; /* its end is there to be heard */
 	bool executed;
+	int shown;                     /* of a fetch: how many of the session's executions its reply may show */
 	struct membership *membership; /* under which it was started */
 	struct http_reply reply;
 	char retry_after[40], date[40];

@@ -136,21 +136,32 @@ static void send_off(struct http_call *call, usec_t timeout)
 
 static enum stage stage_of(const struct http_request *request)
 {
-	if (strstr(request->url, "/auth/login"))
+	if (strstr(request->url, "/auth/login") || strstr(request->url, "/oauth2/token"))
 		return STAGE_LOGIN;
 	if (strcmp(request->method, "GET") == 0)
 		return STAGE_FETCH;
-	return strcmp(request->method, "PUT") == 0 ? STAGE_UPDATE : STAGE_TRIGGER;
+	return strcmp(request->method, "PUT") == 0 || strstr(request->url, "/context/inject") ? STAGE_UPDATE
+											      : STAGE_TRIGGER;
+}
+
+/* The string that stands behind `before` in the text, up to its quote or `end`. */
+static void take_string(char *ret, size_t size, const char *text, const char *before, char end)
+{
+	const char *at = strstr(text, before);
+	const char ends[] = { '"', end, '\0' };
+	if (at)
+		at += strlen(before);
+	snprintf(ret, size, "%.*s", at ? (int)strcspn(at, ends) : 0, at ? at : "");
 }
 
 static void take_session(struct http_call *call, const char *url)
 {
-	const char *id = strrchr(url, '/') + 1;
-	if (call->stage == STAGE_LOGIN)
-		return;
 	if (call->stage == STAGE_TRIGGER)
-		id = strstr(call->body, "\"sessionId\":\"") + strlen("\"sessionId\":\"");
-	snprintf(call->session, sizeof(call->session), "%.*s", (int)strcspn(id, "\""), id);
+		take_string(call->session, sizeof(call->session), call->body, "\"sessionId\":\"", '"');
+	else if (strstr(url, "/context/inject"))
+		take_string(call->session, sizeof(call->session), url, "/sessions/", '/');
+	else if (call->stage != STAGE_LOGIN)
+		snprintf(call->session, sizeof(call->session), "%s", strrchr(url, '/') + 1);
 }
 
 static void take_headers(struct http_call *call, const struct http_request *request)
@@ -161,7 +172,18 @@ static void take_headers(struct http_call *call, const struct http_request *requ
 			snprintf(call->key, sizeof(call->key), "%s", line + 17);
 		if (strncmp(line, "Authorization: Bearer ", 22) == 0)
 			snprintf(call->token, sizeof(call->token), "%s", line + 22);
+		if (strncmp(line, "X-API-Key: ", 11) == 0)
+			snprintf(call->token, sizeof(call->token), "%s", line + 11);
 	}
+}
+
+/* Where no header names the handoff, the marker in the body does. */
+static void take_marker(struct http_call *call)
+{
+	if (call->stage != STAGE_TRIGGER || call->key[0])
+		return;
+	take_string(call->marker, sizeof(call->marker), call->body, "\"handoffdId\":\"", '"');
+	take_string(call->key, sizeof(call->key), call->body, "\"handoffdId\":\"", '#');
 }
 
 struct http_call *http_start(struct http *http, const struct http_request *request, http_done *done, void *arg)
@@ -174,6 +196,7 @@ struct http_call *http_start(struct http *http, const struct http_request *reque
 				    .process = p,
 				    .tenant = http->tenant,
 				    .stage = stage_of(request),
+				    .url = agenda_text(request->url, strlen(request->url)),
 				    .body = agenda_text(request->body.p, request->body.n),
 				    .started = agenda_now(),
 				    .open = true,
@@ -182,6 +205,7 @@ struct http_call *http_start(struct http *http, const struct http_request *reque
 				    .next = http->calls };
 	take_session(call, request->url);
 	take_headers(call, request);
+	take_marker(call);
 	http->calls = call;
 	http->in_flight++;
 	if (!process_effect(p, "make a call"))

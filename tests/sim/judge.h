@@ -6,7 +6,8 @@
  *
  *  at each call      by an owner, while it owns; not before its time, not after its deadline; not while the tenant has
  *                    asked to be left alone; one call at a time for a session among owners; one trigger an attempt; no
- *                    second one where `retrigger = "never"`; always under the handoff's own key
+ *                    second one where `retrigger = "never"`; always under the handoff's own key (profile cognigy-ai: of
+ *                    its own caller, by his own endpoint)
  *  at each commit    a record is done if, and only if, its outcome or its retry stands in the same transaction; done
  *                    stays done; nothing unread is done; a retry says at least what the record before it said
  *  at each turn      nothing held beyond its bounds; no loop without sleep
@@ -51,6 +52,7 @@ struct source {
 	bool may_have_run; /* a trigger of it, as its sender has heard */
 	bool is_hidden;    /* after that, another handoff has put its marker into the session in place of this one's */
 	int unheard;       /* triggers whose end nobody has heard, perhaps never will */
+	int shown;         /* how many of the session's executions the last fetch that was heard may have shown */
 	/* of the triggers of one attempt by one owner: */
 	const struct entry *attempt;
 	const struct membership *owner;

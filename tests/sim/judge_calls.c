@@ -99,11 +99,33 @@ static void check_read_to_end(const struct http_call *call, const struct entry *
 			     stage_name(call->stage), entry->source->id);
 }
 
+static bool is_vendor(const struct http_call *call)
+{
+	return world.plan.tenant_settings[call->tenant].profile == PROFILE_COGNIGY_AI;
+}
+
 /* What is not ours in the session comes back as it was, byte for byte. */
 static void check_foreign_bytes(const struct http_call *call)
 {
-	if (call->stage == STAGE_UPDATE && !strstr(call->body, upstream_foreign))
+	if (!is_vendor(call) && call->stage == STAGE_UPDATE && !strstr(call->body, upstream_foreign))
 		verdict_give("%s changes what is not ours in %s", call->process->name, call->session);
+}
+
+/* Each call is about its own caller, by his endpoint; a slash in a name is none in a path. */
+static void check_caller(const struct http_call *call)
+{
+	char user[64], token[64], path[64];
+	snprintf(user, sizeof(user), "\"userId\":\"u/%s\"", call->session);
+	snprintf(token, sizeof(token), "\"URLToken\":\"t/%s\"", call->session);
+	snprintf(path, sizeof(path), "http://endpoint/inject/t%%2F%s", call->session);
+	if (!is_vendor(call) || call->stage == STAGE_FETCH)
+		return;
+	if (!strstr(call->body, user))
+		verdict_give("%s tells %s of another user", call->process->name, call->session);
+	if (call->stage == STAGE_TRIGGER && !strstr(call->body, token))
+		verdict_give("%s sends the trigger of %s with another token", call->process->name, call->session);
+	if (call->stage == STAGE_TRIGGER && strstr(call->url, "http://endpoint/") && strcmp(call->url, path) != 0)
+		verdict_give("%s sends the trigger of %s to %s", call->process->name, call->session, call->url);
 }
 
 /* Asked to be left alone by a 429, or nobody there to ask. */
@@ -168,7 +190,7 @@ static void check_session(const struct http_call *call)
 static void check_key(const struct http_call *call, struct source *s)
 {
 	char expected[160];
-	if (s->replay > 0)
+	if (s->replay > 0 && !is_vendor(call))
 		snprintf(expected, sizeof(expected), "%s.r%d", s->id, s->replay);
 	else
 		snprintf(expected, sizeof(expected), "%s", s->id);
@@ -191,13 +213,24 @@ static bool may_trigger_again(const struct http_call *call, const struct entry *
 	       upstream_was_overtaken(call->tenant, call->session);
 }
 
+/* No key, and no marker but in the message itself: a successor knows of a trigger by its own fetch alone, which shows
+ * what was executed until then. */
+static bool may_inject_again(const struct http_call *call, const struct source *s)
+{
+	char marker[512];
+	const struct record *r = s->entry->record;
+	snprintf(marker, sizeof(marker), "%s#%s/%d/%lld#", s->key, r->topic, r->partition, (long long)r->offset);
+	return s->is_disturbed && !upstream_has_shown(call->tenant, call->session, marker, s->shown);
+}
+
 static void check_trigger(const struct http_call *call, const struct entry *entry, struct source *s)
 {
 	const struct process *p = call->process;
 	check_key(call, s);
 	if (s->attempt == entry && s->owner == call->membership && (s->attempt_may_have_run || s->attempt_is_open))
 		verdict_give("%s sends a second trigger of %s in one attempt", p->name, s->id);
-	if (!may_trigger_again(call, entry) && (s->may_have_run || s->unheard > 0))
+	if (!(is_vendor(call) ? may_inject_again(call, s) : may_trigger_again(call, entry)) &&
+	    (s->may_have_run || s->unheard > 0))
 		verdict_give("%s sends a second trigger of %s although the first may have been executed", p->name,
 			     s->id);
 	s->attempt = entry;
@@ -233,7 +266,8 @@ static void on_called(struct http_call *call)
 	check_session(call);
 	check_read_to_end(call, entry);
 	check_foreign_bytes(call);
-	if (call->stage == STAGE_UPDATE)
+	check_caller(call);
+	if (call->stage == STAGE_UPDATE && !is_vendor(call))
 		hide_others(call, source);
 	if (call->stage == STAGE_TRIGGER)
 		check_trigger(call, entry, source);
@@ -243,9 +277,12 @@ static void learn_peace(const struct http_call *call)
 {
 	struct peace *peace = peace_of(call);
 	const struct http_reply *r = &call->reply;
+	const int64_t most = call->process->tenants[call->tenant].breaker_failures;
 	if (call->stage == STAGE_LOGIN) {
 		if (r->sent)
 			peace->refused = 0;
+		else if (peace->refused >= most)
+			peace->tripped_at = agenda_now(); /* once more: the call that tries may still be on its way */
 		return;
 	}
 	if (!r->sent && call->started < peace->answered_at)
@@ -256,7 +293,7 @@ static void learn_peace(const struct http_call *call)
 	} else if (peace->refused++ == 0) {
 		peace->refused_since = call->started;
 	}
-	if (!r->sent && peace->refused == call->process->tenants[call->tenant].breaker_failures)
+	if (!r->sent && peace->refused == most)
 		peace->tripped_at = agenda_now();
 	if (r->error != HTTP_OK || r->status != 429)
 		return;
@@ -281,6 +318,8 @@ static void learn(struct http_call *call, bool may_have_run)
 	if (call->reply.sent || may_have_run)
 		s->calls[call->stage]++;
 	s->unclear += is_unclear(call);
+	if (call->stage == STAGE_FETCH && call->executed)
+		s->shown = call->shown;
 	if (call->stage != STAGE_TRIGGER)
 		return;
 	s->may_have_run = s->may_have_run || may_have_run;

@@ -188,6 +188,8 @@ static void check_facts(const struct entry *outcome, const struct source *s)
 	const bool ran_unheard = s->may_have_run && !s->is_disturbed;
 	if ((s->kind == SOURCE_INVALID) != (status == STATUS_REJECTED))
 		verdict_give("%s is %s", s->id, status_name(status));
+	if (status == STATUS_COMPLETED && world.plan.tenant_settings[s->tenant].profile == PROFILE_COGNIGY_AI)
+		verdict_give("%s is said to be completed, but nobody can have told", s->id);
 	if (status == STATUS_COMPLETED && runs == 0)
 		verdict_give("%s is completed, but its flow never ran", s->id);
 	if (status == STATUS_CANCELLED && (!s->may_cancel || ran_unheard))

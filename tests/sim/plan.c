@@ -101,6 +101,24 @@ static void draw_tenant(struct settings_tenant *t, int number, bool with_marker)
 	};
 }
 
+/* Today's Cognigy.AI: another API, and nothing but its own credentials. */
+static void make_vendor(struct settings_tenant *t)
+{
+	static const enum credential_kind kinds[] = { CREDENTIAL_API_KEY, CREDENTIAL_BEARER, CREDENTIAL_OAUTH2,
+						      CREDENTIAL_OAUTH2_BASIC };
+	const bool is_deprecated = chance_hits(200);
+	t->profile = PROFILE_COGNIGY_AI;
+	t->auth = kinds[chance_between(0, 3)];
+	t->base_url = "http://api";
+	t->token_url = "http://api/oauth2/token";
+	t->endpoint_url = is_deprecated ? "" : "http://endpoint";
+	t->session_path = "/v2.0/conversations/{sessionId}";
+	t->update_path = "/v2.0/sessions/{sessionId}/context/inject";
+	t->flow_path = is_deprecated ? "/v2.0/endpoint/inject" : "/inject/{urlToken}";
+	t->marker_variable = "handoffdId";
+	t->retrigger_keyed = false;
+}
+
 static void draw_settings(struct plan *p)
 {
 	static const char *redact[] = { "userId" };
@@ -133,6 +151,9 @@ static void draw_settings(struct plan *p)
 	const bool with_marker = !chance_hits(80);
 	for (int t = 0; t < p->tenants; t++)
 		draw_tenant(&p->tenant_settings[t], t, with_marker);
+	for (int t = 0; t < p->tenants; t++)
+		if (chance_hits(250))
+			make_vendor(&p->tenant_settings[t]);
 }
 
 static void tell(const struct plan *p)
@@ -145,10 +166,13 @@ static void tell(const struct plan *p)
 	      (long long)s->retry.budgets[2], (long long)s->retry.budgets[3], p->requests,
 	      (long long)(p->horizon / USEC_PER_SEC));
 	for (int t = 0; t < p->tenants; t++)
-		trace("plan", "tenant %s: retrigger %s, marker `%s`, %lld in flight, %.0f/s, breaker %lld for %lld ms",
-		      p->tenant_settings[t].name, p->tenant_settings[t].retrigger_keyed ? "keyed" : "never",
-		      p->tenant_settings[t].marker_variable, (long long)p->tenant_settings[t].max_in_flight,
-		      p->tenant_settings[t].requests_per_second, (long long)p->tenant_settings[t].breaker_failures,
+		trace("plan",
+		      "tenant %s: %s, retrigger %s, marker `%s`, %lld in flight, %.0f/s, breaker %lld for %lld ms",
+		      p->tenant_settings[t].name,
+		      p->tenant_settings[t].profile == PROFILE_COGNIGY_AI ? "cognigy-ai" : "seed-v1",
+		      p->tenant_settings[t].retrigger_keyed ? "keyed" : "never", p->tenant_settings[t].marker_variable,
+		      (long long)p->tenant_settings[t].max_in_flight, p->tenant_settings[t].requests_per_second,
+		      (long long)p->tenant_settings[t].breaker_failures,
 		      (long long)p->tenant_settings[t].breaker_open_ms);
 }
 

@@ -110,18 +110,49 @@ static void wrap(struct draft *d)
 	add_header(d, HDR_CONTENT_TYPE, CONTENT_TYPE_CLOUDEVENT);
 }
 
+static bool is_vendor(const struct draft *d)
+{
+	return world.plan.tenant_settings[d->like.tenant].profile == PROFILE_COGNIGY_AI;
+}
+
+/* Whom the tenant's API has to be told of, and where he is to go. Now and then something lacks, or is not for it. */
+static void add_caller(struct draft *d, bool may_lack)
+{
+	char text[64];
+	const bool lacks = may_lack && chance_hits(20);
+	if (is_vendor(d)) {
+		snprintf(text, sizeof(text), "u/%s", d->like.session);
+		if (!lacks || chance_hits(500))
+			add_string(d, "userId", text);
+		else
+			d->like.kind = SOURCE_INVALID;
+		snprintf(text, sizeof(text), "t/%s", d->like.session);
+		if (!lacks || d->like.kind == SOURCE_INVALID)
+			add_string(d, "urlToken", text);
+		d->like.kind = lacks ? SOURCE_INVALID : d->like.kind;
+	}
+	if (is_vendor(d) && chance_hits(200)) {
+		add(d, "target", "{\"type\":\"tel\",\"value\":\"+4930123456789\"}");
+	} else if (!is_vendor(d) && lacks) {
+		add(d, "target", "{\"type\":\"sip\",\"value\":\"sip:desk@sbc\"}");
+		d->like.kind = SOURCE_INVALID;
+	} else {
+		add_string(d, "queueId", QUEUE);
+	}
+}
+
 static void draft_request(struct draft *d)
 {
 	static const char *const priorities[] = { "high", "normal", "low" };
 	begin_draft(d);
-	if (chance_hits(world.plan.twins))
-		imitate(d, false);
-	else if (chance_hits(world.plan.replays))
-		imitate(d, true);
+	const bool is_twin = chance_hits(world.plan.twins);
+	const bool is_replay = !is_twin && chance_hits(world.plan.replays);
+	if (is_twin || is_replay)
+		imitate(d, is_replay);
 	else if (chance_hits(50))
 		d->like.id[0] = '\0';
 	add_string(d, "sessionId", d->like.session);
-	add_string(d, "queueId", QUEUE);
+	add_caller(d, !is_twin && !is_replay);
 	if (d->like.id[0])
 		add_string(d, "handoffId", d->like.id);
 	if (chance_hits(300))

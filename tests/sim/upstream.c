@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/text.h"
 #include "sim/chance.h"
 #include "sim/trace.h"
 #include "sim/world.h"
@@ -16,6 +17,7 @@ struct tenant_state {
 	int valid_from; /* tokens below are refused */
 	int newest_token;
 	usec_t down_until;
+	usec_t key_refused_until; /* an API key that is not good for a while */
 };
 
 static struct tenant_state tenants[TENANTS_MAX];
@@ -64,7 +66,7 @@ void upstream_outage(int tenant, usec_t duration)
 void upstream_heal(void)
 {
 	for (int t = 0; t < TENANTS_MAX; t++) {
-		tenants[t].down_until = 0;
+		tenants[t].down_until = tenants[t].key_refused_until = 0;
 		for (int i = 0; i < SESSIONS_MAX; i++)
 			tenants[t].sessions[i].processing_until = 0;
 	}
@@ -158,8 +160,10 @@ enum fate upstream_fate(struct http_call *call)
 		return FATE_REFUSED;
 	if (world.calm)
 		return FATE_ANSWERED;
-	if (chance_hits(world.plan.troubles.token_gone))
+	if (chance_hits(world.plan.troubles.token_gone)) {
 		t->valid_from = t->newest_token + 1;
+		t->key_refused_until = agenda_now() + chance_between(0, 2 * USEC_PER_SEC);
+	}
 	return trouble(call, &world.plan.troubles);
 }
 
@@ -178,27 +182,44 @@ static void store_variables(struct upstream_session *s, const char *body)
 	s->status = "transferring";
 }
 
+static bool is_vendor(const struct http_call *call)
+{
+	return world.plan.tenant_settings[call->tenant].profile == PROFILE_COGNIGY_AI;
+}
+
 static void run_flow(struct http_call *call, struct upstream_session *s)
 {
-	if (upstream_executions(call->tenant, s->id, call->key) > 0)
+	if (!is_vendor(call) && upstream_executions(call->tenant, s->id, call->key) > 0)
 		return; /* the key is honoured: the first answer again */
 	struct execution *e = agenda_memory(sizeof(*e));
+	*e = (struct execution){ .next = s->executions, .number = ++s->execution_count, .unix_ms = world_unix_ms() };
 	snprintf(e->key, sizeof(e->key), "%s", call->key);
-	e->next = s->executions;
+	snprintf(e->marker, sizeof(e->marker), "%s", call->marker);
 	s->executions = e;
-	s->execution_count++;
-	trace("cognigy", "the flow of %s runs, key %s", s->id, call->key);
-	if (chance_hits(100))
+	trace("cognigy", "the flow of %s runs, %s %s", s->id, is_vendor(call) ? "marker" : "key",
+	      is_vendor(call) ? call->marker : call->key);
+	if (is_vendor(call))
+		e->in_handover = chance_hits(500);
+	else if (chance_hits(100))
 		s->status = "completed";
+}
+
+static bool is_let_in(const struct http_call *call)
+{
+	const struct settings_tenant *settings = &world.plan.tenant_settings[call->tenant];
+	const struct tenant_state *t = &tenants[call->tenant];
+	int serial = 0;
+	if (!profile_credential(settings->auth)->login.method)
+		return strcmp(call->token, settings->client_secret) == 0 && agenda_now() >= t->key_refused_until;
+	return sscanf(call->token, "t%d", &serial) == 1 && serial >= t->valid_from;
 }
 
 /* What the session's state makes of the call. */
 static int status_of(const struct http_call *call, const struct upstream_session *s)
 {
-	int serial = 0;
 	if (call->stage == STAGE_LOGIN)
 		return 200;
-	if (sscanf(call->token, "t%d", &serial) != 1 || serial < tenants[call->tenant].valid_from)
+	if (!is_let_in(call))
 		return 401;
 	if (!s || !s->exists)
 		return 404;
@@ -218,7 +239,8 @@ void upstream_execute(struct http_call *call)
 	if (status != 200)
 		return;
 	call->executed = true;
-	if (call->stage == STAGE_UPDATE) {
+	call->shown = s ? s->execution_count : 0;
+	if (call->stage == STAGE_UPDATE && !is_vendor(call)) {
 		s->was_overtaken = s->was_overtaken || !call->open;
 		store_variables(s, call->body);
 	} else if (call->stage == STAGE_TRIGGER)
@@ -257,15 +279,51 @@ static const char *write_flow(void)
 	return "{\"flowExecutionId\":\"e\",\"status\":\"completed\",\"result\":{\"mediaStreamStatus\":\"bridged\"}}";
 }
 
+static void add_item(struct buf *out, int64_t unix_ms, const char *marker, bool in_handover)
+{
+	buf_add_text(out, out->data[out->len - 1] == '[' ? "{" : ",{");
+	buf_add_text(out, "\"type\":\"input\",\"timestamp\":\"");
+	text_add_rfc3339(out, unix_ms);
+	buf_add_format(out, "\",\"inHandoverRequest\":false,\"inHandoverConversation\":%s",
+		       in_handover ? "true" : "false");
+	if (*marker && chance_hits(500))
+		buf_add_format(out, ",\"inputData\":{\"handoffdId\":\"%s\"}}", marker);
+	else if (*marker)
+		buf_add_format(out, ",\"inputData\":\"{\\\"handoffdId\\\":\\\"%s\\\"}\"}", marker);
+	else
+		buf_add_text(out, ",\"inputData\":{}}");
+}
+
+/* The caller's first words, and the messages that were executed until the fetch was. */
+static const char *write_conversation(const struct upstream_session *s, int shown)
+{
+	struct buf text;
+	const bool is_bare = chance_hits(300);
+	buf_init(&text, 1 << 20);
+	buf_add_text(&text, is_bare ? "[" : "{\"items\":[");
+	for (const struct execution *e = s->executions; e; e = e->next)
+		if (e->number <= shown)
+			add_item(&text, e->unix_ms, e->marker, e->in_handover);
+	add_item(&text, 1, "", strcmp(s->status, "transferring") == 0);
+	buf_add_text(&text, is_bare ? "]" : "]}");
+	const char *copy = agenda_text(buf_text(&text), text.len);
+	buf_fini(&text);
+	return copy;
+}
+
 static const char *write_success(const struct http_call *call)
 {
 	static const char updated[] = "{\"telephony\":{\"status\":\"transferring\",\"transferId\":\"x\"}}";
 	if (call->stage == STAGE_LOGIN)
 		return write_login(&tenants[call->tenant], agenda_memory(128), 128);
+	if (call->stage == STAGE_FETCH && is_vendor(call))
+		return write_conversation(find(call->tenant, call->session), call->shown);
 	if (call->stage == STAGE_FETCH)
 		return write_session(find(call->tenant, call->session));
 	if (chance_hits(30))
 		return "";
+	if (is_vendor(call))
+		return call->stage == STAGE_UPDATE ? "{}" : "\"Message was sent to AI for Flow processing\"";
 	return call->stage == STAGE_UPDATE ? updated : write_flow();
 }
 
@@ -282,6 +340,15 @@ void upstream_write_reply(struct http_call *call)
 		reply->retry_after = span_of(call->retry_after);
 	if (call->date[0])
 		reply->date = span_of(call->date);
+}
+
+bool upstream_has_shown(int tenant, const char *session, const char *marker, int shown)
+{
+	const struct upstream_session *s = find(tenant, session);
+	for (const struct execution *e = s ? s->executions : NULL; e; e = e->next)
+		if (e->number <= shown && strncmp(e->marker, marker, strlen(marker)) == 0)
+			return true;
+	return false;
 }
 
 bool upstream_is_transferring(int tenant, const char *session)

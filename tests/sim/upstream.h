@@ -3,6 +3,8 @@
  *
  * A session is what its calls make of it: an update stores the variables and puts it into `transferring`, a trigger is
  * executed once for each Idempotency-Key and ends it or leaves it so. The book is in the session: what was executed.
+ * A tenant of the profile cognigy-ai shows nothing of that: an update leaves no trace, a trigger is a message, executed
+ * as often as it comes, and a fetch is the list of messages.
  */
 #ifndef SIM_UPSTREAM_H
 #define SIM_UPSTREAM_H
@@ -13,8 +15,12 @@
 #include "sim/call.h"
 
 struct execution {
-	struct execution *next;
+	struct execution *next; /* the one before */
 	char key[160];
+	char marker[256]; /* of a message */
+	int number;       /* 1 is the session's first */
+	int64_t unix_ms;
+	bool in_handover; /* as the conversation shows it */
 };
 
 struct upstream_session {
@@ -45,6 +51,8 @@ void upstream_heal(void);
 
 bool upstream_is_transferring(int tenant, const char *session);
 bool upstream_was_overtaken(int tenant, const char *session);
+/* Is a message whose marker begins so among the first `shown` executions? */
+bool upstream_has_shown(int tenant, const char *session, const char *marker, int shown);
 /* How often a trigger of this key was executed in the session. */
 int upstream_executions(int tenant, const char *session, const char *key);
 
