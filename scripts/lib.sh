@@ -20,7 +20,7 @@ PACKAGES_KAFKA=(openjdk-17-jre-headless maven)
 PACKAGES_TEST=(python3-pytest python3-pytest-xdist python3-confluent-kafka python3-jsonschema python3-yaml kcat openssl)
 PACKAGES_FORMAT=(clang-format)
 # The page in a real browser; promtool; the package and what checks it. Large: for scripts/test --all only.
-PACKAGES_SEEN=(mandoc chromium chromium-driver fonts-dejavu-core prometheus systemd strace lintian
+PACKAGES_SEEN=(mandoc python3-venv chromium chromium-driver fonts-dejavu-core prometheus systemd strace lintian
 	adduser dpkg-dev file)
 PACKAGES_CLANG=(clang clang-tidy libclang-rt-14-dev)
 
