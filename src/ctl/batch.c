@@ -43,7 +43,9 @@ static int read_request(const struct reading *reading, struct span value, struct
 	const struct record record = { .topic = reading->source->topic,
 				       .timestamp_ms = reading->now_ms,
 				       .value = value };
-	return request_read(&record, &reading->limits, reading->now_ms, ret, &history, fault);
+	const int r = request_read(&record, &reading->limits, reading->now_ms, ret, &history, fault);
+	history_fini(&history);
+	return r;
 }
 
 /* Puts handoffId and batchId into the value where they are missing; every other byte stays. */

@@ -64,6 +64,7 @@ static int take(void *arg, const struct record *record)
 		c->partition = record->partition;
 	}
 	request_fini(&request);
+	history_fini(&history);
 	return EXIT_CLEAN;
 }
 
@@ -93,6 +94,7 @@ static int check(const struct cancel *c, const struct record *record)
 	received.offset = 0;
 	const int r = request_read(&received, &c->limits, c->now_ms, &request, &history, &fault);
 	request_fini(&request);
+	history_fini(&history);
 	return r < 0 ? command_fail(EXIT_WRONG, "cancel: %s", fault.message) : EXIT_CLEAN;
 }
 

@@ -86,6 +86,7 @@ static int take_source(struct evidence *e, const struct evidence_part *part, con
 	const int r = request_read(record, &e->limits, now_ms, &request, &history, &fault);
 	const bool is_cancel = r == 0 && request.is_cancel; /* one that cannot be read is rejected like any request */
 	request_fini(&request);
+	history_fini(&history);
 	if (r == -ENOMEM)
 		return r;
 	if (is_cancel)

@@ -28,6 +28,7 @@ static void drop_last(struct story *story)
 {
 	struct story_event *event = &story->events[--story->count];
 	request_fini(&event->request);
+	history_fini(&event->history);
 	record_free(event->record);
 }
 
@@ -133,6 +134,7 @@ static void settle_cancels(struct story *story)
 			continue;
 		/* Another session's: the last takes its place. */
 		request_fini(&e->request);
+		history_fini(&e->history);
 		record_free(e->record);
 		*e = story->events[--story->count];
 		i--;

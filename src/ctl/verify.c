@@ -199,6 +199,7 @@ static bool name_one(struct verify *v, struct finding *finding)
 		request.handoff_id = NULL;
 	}
 	request_fini(&request);
+	history_fini(&history);
 	record_free(record);
 	return true;
 }

@@ -50,6 +50,7 @@ void handoff_fini(struct handoff *h)
 {
 	transfer_fini(&h->transfer);
 	outcome_error_fini(&h->error);
+	history_fini(&h->history);
 }
 
 /* The only place a handoff changes step. */
@@ -260,18 +261,18 @@ static char *take_string(struct span json)
 	return taken;
 }
 
-static void keep_id(struct span json, char *into, size_t size)
+/* What was known stays where the reply does not say. */
+static void keep_id(struct span json, char **id)
 {
 	char *text = take_string(json);
-	if (text)
-		snprintf(into, size, "%s", text);
+	if (text && !history_keep_id(id, span_of(text)))
+		*id = NULL;
 	free(text);
 }
 
 static struct handoff_order on_updated(struct handoff *h, const struct turn *t)
 {
-	struct progress *progress = &h->history.progress;
-	keep_id(t->event->reply->update.transfer_id, progress->transfer_id, sizeof(progress->transfer_id));
+	keep_id(t->event->reply->update.transfer_id, &h->history.progress.transfer_id);
 	raise_resume(h, RESUME_UPDATE);
 	return call(h, HANDOFF_TRIGGERING, t);
 }
@@ -397,7 +398,7 @@ static void count_call(struct handoff *h, const struct reply *reply)
 	h->history.progress.calls[reply->stage] += reply->sends;
 	h->marked = h->marked || (reply->stage == STAGE_UPDATE && reply->sends > 0);
 	if (reply->kind == FAULT_NONE && reply->stage == STAGE_FETCH)
-		keep_id(reply->session.call_id, h->history.progress.call_id, sizeof(h->history.progress.call_id));
+		keep_id(reply->session.call_id, &h->history.progress.call_id);
 	if (reply->stage == STAGE_TRIGGER)
 		keep_transfer(h, &reply->flow);
 }

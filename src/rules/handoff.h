@@ -3,7 +3,7 @@
  *
  * A pure function of (state, event, now) to one order. It does not know how calls are made, records written or
  * partitions owned; the worker carries orders out and feeds what came of them back. The picture and the list of
- * transitions stand at the top of handoff.c. Plain values plus what struct transfer and outcome_error own.
+ * transitions stand at the top of handoff.c. Plain values plus what history, transfer and outcome_error own.
  */
 #ifndef HANDOFF_HANDOFF_H
 #define HANDOFF_HANDOFF_H
@@ -88,6 +88,7 @@ struct handoff {
 	int64_t stage_ms[STAGE_COUNT];
 };
 
+/* Takes over what `history` owns. */
 void handoff_init(struct handoff *h, const struct history *history);
 void handoff_fini(struct handoff *h);
 

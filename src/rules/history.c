@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/text.h"
 #include "rules/header_list.h"
@@ -23,19 +24,33 @@ static const char *const call_keys[STAGE_COUNT] = {
 	[STAGE_TRIGGER] = "trigger",
 };
 
-void history_keep_id(char ret[HISTORY_ID_MAX + 1], struct span id)
+void history_fini(struct history *history)
 {
-	size_t n = id.n;
-	if (n > HISTORY_ID_MAX) {
-		n = HISTORY_ID_MAX;
-		while (n > 0 && ((unsigned char)id.p[n] & 0xc0) == 0x80)
-			n--;
+	free(history->progress.call_id);
+	free(history->progress.transfer_id);
+	history->progress.call_id = NULL;
+	history->progress.transfer_id = NULL;
+}
+
+struct span history_cut_id(struct span id)
+{
+	if (id.n > HISTORY_ID_MAX) {
+		id.n = HISTORY_ID_MAX;
+		while (id.n > 0 && ((unsigned char)id.p[id.n] & 0xc0) == 0x80)
+			id.n--;
 	}
-	if (n > 0 && memchr(id.p, '\0', n))
-		n = 0;
-	if (n > 0)
-		memcpy(ret, id.p, n);
-	ret[n] = '\0';
+	return id;
+}
+
+bool history_keep_id(char **ret, struct span id)
+{
+	const struct span cut = history_cut_id(id);
+	free(*ret);
+	*ret = NULL;
+	if (cut.n == 0 || memchr(cut.p, '\0', cut.n))
+		return true;
+	*ret = strndup(cut.p, cut.n);
+	return *ret != NULL;
 }
 
 void origin_write(struct buf *out, const struct origin *origin)
@@ -133,7 +148,7 @@ static int read_budget(struct span text, int32_t failures[BUDGET_COUNT])
 	return r;
 }
 
-static int read_id(struct span encoded, char ret[HISTORY_ID_MAX + 1])
+static int read_id(struct span encoded, char **ret)
 {
 	struct buf decoded;
 	buf_init(&decoded, PROGRESS_MAX);
@@ -142,8 +157,8 @@ static int read_id(struct span encoded, char ret[HISTORY_ID_MAX + 1])
 		r = -ENOMEM;
 	if (r == 0 && memchr(buf_text(&decoded), '\0', decoded.len))
 		r = -EINVAL;
-	if (r == 0)
-		history_keep_id(ret, buf_span(&decoded));
+	if (r == 0 && !history_keep_id(ret, buf_span(&decoded)))
+		r = -ENOMEM;
 	buf_fini(&decoded);
 	return r;
 }
@@ -157,9 +172,9 @@ static int read_progress_pair(struct span key, struct span value, struct progres
 	if (span_is(key, "parked"))
 		return read_time(value, &ret->parked_ms);
 	if (span_is(key, "callId"))
-		return read_id(value, ret->call_id);
+		return read_id(value, &ret->call_id);
 	if (span_is(key, "transferId"))
-		return read_id(value, ret->transfer_id);
+		return read_id(value, &ret->transfer_id);
 	for (int s = STAGE_FETCH; s < STAGE_COUNT; s++)
 		if (span_is(key, call_keys[s]))
 			return read_count(value, 0, &ret->calls[s]);
@@ -281,7 +296,7 @@ static void write_budget(struct buf *out, const int32_t failures[BUDGET_COUNT])
 
 static void write_id(struct buf *out, const char *key, const char *id)
 {
-	if (id[0] == '\0')
+	if (!id)
 		return;
 	buf_add_format(out, ",%s=", key);
 	text_percent_encode(out, span_of(id));

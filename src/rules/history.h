@@ -2,7 +2,7 @@
  * history - what has already happened to a request, and may not be forgotten by a crash
  *
  * Attempts, first-seen, deadline, progress and resume live in the retry record's headers, not in memory; this is
- * their form in between. Times are Unix milliseconds. Plain values, nothing owned: copying it copies everything.
+ * their form in between. Times are Unix milliseconds. It owns the two ids of its progress: history_fini().
  */
 #ifndef HANDOFF_HISTORY_H
 #define HANDOFF_HISTORY_H
@@ -32,8 +32,8 @@ struct progress {
 	int64_t requested_at_ms;
 	int64_t started_at_ms; /* of the first attempt; 0 while none began */
 	int64_t parked_ms;     /* time spent waiting for due times so far */
-	char call_id[HISTORY_ID_MAX + 1];
-	char transfer_id[HISTORY_ID_MAX + 1];
+	char *call_id;         /* at most HISTORY_ID_MAX bytes; NULL: not known */
+	char *transfer_id;
 	int32_t calls[STAGE_COUNT]; /* sent, in all attempts; the login's place stays 0 */
 	bool unanswered;            /* a trigger got no reply */
 	bool cancel_asked;          /* the caller hung up; it goes on only where its trigger may have run */
@@ -58,8 +58,13 @@ struct history {
 
 #define HISTORY_TIME_MAX INT64_C(253402300799999) /* the last millisecond of the year 9999 */
 
-/* Keeps an upstream's id, cut to HISTORY_ID_MAX bytes on a UTF-8 boundary; absent or with a NUL in it: "". */
-void history_keep_id(char ret[HISTORY_ID_MAX + 1], struct span id);
+void history_fini(struct history *history);
+
+/* At most HISTORY_ID_MAX bytes of an upstream's id, cut on a UTF-8 boundary. */
+struct span history_cut_id(struct span id);
+/* Keeps a copy of it, cut, instead of what was there; absent, empty, with a NUL in it, or out of memory (false): NULL.
+ */
+bool history_keep_id(char **ret, struct span id);
 
 /* "TOPIC/PARTITION/OFFSET" and back; 0 or -EINVAL with `ret` untouched. */
 void origin_write(struct buf *out, const struct origin *origin);
@@ -68,8 +73,9 @@ int origin_read(struct span text, struct origin *ret) MUST_CHECK;
 /* Does the record carry the headers of a retry (handoff-attempt, at least)? */
 bool history_is_in(const struct record *record);
 /* Reads a retry record's headers. Fields whose header is absent are left as they are in `ret` (fill it with the fresh
- * history first). 0, or -EINVAL with the first unreadable header's name in `fault`; every other one is read all the
- * same; -ENOMEM. Numbers are clamped to sane bounds (attempt 1..1,000,000; times 0..year 9999). */
+ * history first; history_fini() in any case). 0, or -EINVAL with the first unreadable header's name in `fault`; every
+ * other one is read all the same; -ENOMEM. Numbers are clamped to sane bounds (attempt 1..1,000,000; times 0..year
+ * 9999). */
 int history_read(const struct record *record, struct history *ret, struct fault *fault) MUST_CHECK;
 /* What a record of a request topic may say of its past: handoff-replay and handoff-deadline. As history_read(). */
 int history_read_replay(const struct record *record, struct history *ret, struct fault *fault) MUST_CHECK;

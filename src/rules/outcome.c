@@ -44,9 +44,10 @@ static void write_nonempty(struct buf *out, const char *key, const char *text)
 /* An upstream's text may be as long as its reply. */
 static void write_cut(struct buf *out, const char *key, const char *text)
 {
-	char cut[HISTORY_ID_MAX + 1];
-	history_keep_id(cut, span_of(text));
-	write_text(out, key, text ? cut : NULL);
+	if (text)
+		write_string(out, key, history_cut_id(span_of(text)));
+	else
+		write_null(out, key);
 }
 
 static void write_time(struct buf *out, const char *key, int64_t unix_ms)
@@ -85,8 +86,8 @@ static void write_transfer(struct buf *out, const struct progress *progress, con
 	static const struct transfer nothing;
 	const struct transfer *t = transfer ? transfer : &nothing;
 	write_object_begin(out, "transfer");
-	write_nonempty(out, "callId", progress->call_id);
-	write_nonempty(out, "transferId", progress->transfer_id);
+	write_text(out, "callId", progress->call_id);
+	write_text(out, "transferId", progress->transfer_id);
 	write_cut(out, "flowExecutionId", t->flow_execution_id);
 	write_cut(out, "flowStatus", t->flow_status);
 	write_cut(out, "action", t->action);

@@ -53,11 +53,11 @@ struct request_limits {
 	const char *retry_topic; /* the only topic whose records are believed to be retries; NULL: any */
 };
 
-/* Reads `record`, received at `now_ms`. Always fills `ret` and `history` as far as they can be (request_fini() frees
- * in any case). A fresh record gets a history of its own (origin, requested-at, deadline, attempt 1); a retry or replay
- * record the one in its headers (of a request topic's record only handoff-deadline, handoff-replay and, with the
- * latter, handoff-id are read: nobody else's origin can be claimed). 0; -EINVAL with the sentence for the caller in
- * `fault` (class PERMANENT): a `rejected` outcome; -ENOMEM. */
+/* Reads `record`, received at `now_ms`. Always fills `ret` and `history` as far as they can be (request_fini() and
+ * history_fini() in any case). A fresh record gets a history of its own (origin, requested-at, deadline, attempt 1); a
+ * retry or replay record the one in its headers (of a request topic's record only handoff-deadline, handoff-replay and,
+ * with the latter, handoff-id are read: nobody else's origin can be claimed). 0; -EINVAL with the sentence for the
+ * caller in `fault` (class PERMANENT): a `rejected` outcome; -ENOMEM. */
 int request_read(const struct record *record, const struct request_limits *limits, int64_t now_ms, struct request *ret,
 		 struct history *ret_history, struct fault *fault) MUST_CHECK;
 void request_fini(struct request *request);

@@ -13,7 +13,8 @@ static void check_bounds(const struct history *h)
 	CHECK(h->resume < RESUME_COUNT && h->reason <= REASON_COUNT);
 	CHECK(h->origin.partition >= 0 && h->origin.offset >= 0);
 	CHECK(strlen(h->origin.topic) <= HISTORY_TOPIC_MAX);
-	CHECK(strlen(h->progress.call_id) <= HISTORY_ID_MAX && strlen(h->progress.transfer_id) <= HISTORY_ID_MAX);
+	CHECK(!h->progress.call_id || strlen(h->progress.call_id) <= HISTORY_ID_MAX);
+	CHECK(!h->progress.transfer_id || strlen(h->progress.transfer_id) <= HISTORY_ID_MAX);
 	for (int b = 0; b < BUDGET_COUNT; b++)
 		CHECK(h->failures[b] >= 0 && h->failures[b] <= 1000000);
 }
@@ -46,6 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_same(once, twice);
 	record_free(once);
 	record_free(twice);
+	history_fini(&first);
+	history_fini(&second);
 	fuzz_record_fini(&fuzzed);
 	return 0;
 }

@@ -70,6 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_request(&request, &history, r, &fault);
 	check_records(&fuzzed.record, &request, &history);
 	request_fini(&request);
+	history_fini(&history);
 	fuzz_record_fini(&fuzzed);
 	return 0;
 }

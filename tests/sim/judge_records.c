@@ -38,6 +38,7 @@ void judge_read_history(const struct entry *entry, struct history *ret)
 	*ret = (struct history){ .attempt = 1, .deadline_ms = entry->source->deadline_ms, .reason = REASON_COUNT };
 	if (is_retry(entry) && history_read(entry->record, ret, &fault) < 0)
 		verdict_give("a retry of %s cannot be read: %s", entry->source->id, fault.message);
+	history_fini(ret); /* its ids are not judged; the rest stays */
 }
 
 /* ---- what follows what ---- */

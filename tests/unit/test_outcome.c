@@ -28,13 +28,14 @@ static struct request plain_request(void)
 
 static struct history plain_history(void)
 {
+	static char call_id[] = "genesys_call_887766", transfer_id[] = "genesys_xfer_998877";
 	return (struct history){ .attempt = 1,
 				 .origin = { "handoff.requests", 3, 1041 },
 				 .progress = {
 					 .requested_at_ms = AT,
 					 .started_at_ms = AT + 12,
-					 .call_id = "genesys_call_887766",
-					 .transfer_id = "genesys_xfer_998877",
+					 .call_id = call_id,
+					 .transfer_id = transfer_id,
 					 .calls = { [STAGE_FETCH] = 1, [STAGE_UPDATE] = 1, [STAGE_TRIGGER] = 1 } } };
 }
 
