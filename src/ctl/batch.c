@@ -122,7 +122,7 @@ static int check_tenant(const struct settings *settings, const struct request *r
 				 "field \"tenant\" is missing: there are several tenants");
 	if (!tenant)
 		return fault_set(fault, -EINVAL, FAULT_PERMANENT, "there is no tenant \"%.64s\"", name);
-	const char *unfit = request->is_cancel ? NULL : profile_complaint(tenant->profile, request);
+	const char *unfit = request->is_cancel ? NULL : profile_complaint(tenant->profile, tenant->flow_path, request);
 	return unfit ? fault_set(fault, -EINVAL, FAULT_PERMANENT, "%s", unfit) : 0;
 }
 

@@ -172,6 +172,11 @@ static void tell_error(struct json_object *error, struct buf *out)
 		buf_add_char(out, ' ');
 	}
 	add_member(out, error, "message");
+	if (body_member(error, "traceId")) { /* what the vendor's support asks for */
+		buf_add_text(out, " (traceId ");
+		add_member(out, error, "traceId");
+		buf_add_char(out, ')');
+	}
 }
 
 static void tell_outcome(const struct story_event *e, struct buf *out)

@@ -214,7 +214,7 @@ bool profile_is_keyed(enum profile_kind profile)
 	return *header != NULL;
 }
 
-const char *profile_complaint(enum profile_kind kind, const struct request *request)
+const char *profile_complaint(enum profile_kind kind, const char *flow_path, const struct request *request)
 {
 	const struct profile *profile = &profiles[kind];
 	if (profile->queues_only && request->target_type != TARGET_QUEUE)
@@ -223,5 +223,9 @@ const char *profile_complaint(enum profile_kind kind, const struct request *requ
 		return "userId is missing: the tenant's profile cognigy-ai needs it";
 	if (profile->needs_token && !request->url_token)
 		return "urlToken is missing: the tenant's profile cognigy-ai needs it";
+	if (!request->user_id && strstr(flow_path, "{userId}"))
+		return "userId is missing: the tenant's flow_path needs it";
+	if (!request->url_token && strstr(flow_path, "{urlToken}"))
+		return "urlToken is missing: the tenant's flow_path needs it";
 	return NULL;
 }

@@ -80,7 +80,7 @@ bool profile_knows_scopes(enum profile_kind profile);
 bool profile_is_deprecated(enum profile_kind profile, const char *flow_path);
 /* Does a trigger carry a key, so that a second one is not executed? */
 bool profile_is_keyed(enum profile_kind profile);
-/* Why a request cannot be sent this way, as a sentence; NULL when it can. */
-const char *profile_complaint(enum profile_kind profile, const struct request *request);
+/* Why a request cannot be sent this way, with this path of the trigger, as a sentence; NULL when it can. */
+const char *profile_complaint(enum profile_kind profile, const char *flow_path, const struct request *request);
 
 #endif

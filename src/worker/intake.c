@@ -126,7 +126,7 @@ static void place(struct worker *w, struct job *job)
 		cancel_take(w, job);
 		return;
 	}
-	const char *unfit = profile_complaint(tenant->settings->profile, &job->request);
+	const char *unfit = profile_complaint(tenant->settings->profile, tenant->settings->flow_path, &job->request);
 	if (unfit) {
 		reject(w, job, REASON_INVALID, unfit);
 		return;

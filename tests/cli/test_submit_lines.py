@@ -132,6 +132,11 @@ def test_what_the_tenant_s_profile_needs(folder):
         "stdin:2: urlToken is missing: the tenant's profile cognigy-ai needs it",
         "stdin:3: userId is missing: the tenant's profile cognigy-ai needs it",
         "stdin:5: target.type must be queue: the tenant's profile seed-v1 knows no other"]
+    path.write_text('cognigy = { flow_path = "/flow/{userId}/{urlToken}"; };\n')
+    done = ctl("submit", "-c", path, "--dry-run", data=requests(1) + requests(1, userId="u"))
+    assert done.returncode == 2 and done.stderr.splitlines()[:-1] == [
+        "stdin:1: userId is missing: the tenant's flow_path needs it",
+        "stdin:2: urlToken is missing: the tenant's flow_path needs it"]
     path.write_text('cognigy = { profile = "cognigy-ai"; };\n')
     done = ctl("submit", "-c", path, "--dry-run", data=requests(1))
     assert done.returncode == 2 and done.stderr.startswith("stdin:1: userId is missing")

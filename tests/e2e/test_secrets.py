@@ -134,6 +134,7 @@ def test_no_program_tells_a_key_or_an_endpoint_s_token(folder, sandbox):
     for words in (["explain", "h-s-json"], ["replay", "--dry-run"]):
         done = tool.run(*words)
         said[f"handoffctl {words}"] = done.stdout + done.stderr
+    assert "(traceId trace-1)" in said["handoffctl ['explain', 'h-s-json']"]
     w.stop_clean()
     said["log"] = w.stderr()
     assert [(where, word) for where, text in said.items() for word in (SECRET, token, USER) if word in text] == []

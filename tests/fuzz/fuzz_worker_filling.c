@@ -35,7 +35,8 @@ static bool read_request(struct scene *scene, struct span value)
 	};
 	struct fault fault;
 	return request_read(&record, &limits, NOW_MS, &scene->request, &scene->history, &fault) == 0 &&
-	       !scene->request.is_cancel && !profile_complaint(scene->settings.profile, &scene->request);
+	       !scene->request.is_cancel &&
+	       !profile_complaint(scene->settings.profile, scene->settings.flow_path, &scene->request);
 }
 
 static bool set_scene(struct scene *scene, struct span input)
@@ -50,6 +51,7 @@ static bool set_scene(struct scene *scene, struct span input)
 	scene->settings = (struct settings_tenant){ .profile = (enum profile_kind)(profile % PROFILE_KINDS),
 						    .auth = (enum credential_kind)(login % CREDENTIAL_API_KEY),
 						    .client_id = scene->text,
+						    .flow_path = "",
 						    .scope = scene->text,
 						    .intent = scene->text,
 						    .text = scene->text,

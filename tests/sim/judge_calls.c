@@ -281,8 +281,6 @@ static void learn_peace(const struct http_call *call)
 	if (call->stage == STAGE_LOGIN) {
 		if (r->sent)
 			peace->refused = 0;
-		else if (peace->refused >= most)
-			peace->tripped_at = agenda_now(); /* once more: the call that tries may still be on its way */
 		return;
 	}
 	if (!r->sent && call->started < peace->answered_at)

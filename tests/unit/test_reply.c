@@ -12,6 +12,8 @@
 
 #define NOW_MS INT64_C(1763978400000) /* Mon, 24 Nov 2025 10:00:00 GMT */
 
+static enum profile_kind profile = PROFILE_SEED_V1;
+
 static struct reply read_facts(struct reply_facts facts)
 {
 	static const struct history history = { .attempt = 1, .origin = { .topic = "t" } };
@@ -19,7 +21,7 @@ static struct reply read_facts(struct reply_facts facts)
 		.handoff_id = "h-1", .history = &history, .queue_id = "q", .marker_variable = "m"
 	};
 	struct reply reply;
-	facts.step = profile_step(PROFILE_SEED_V1, CREDENTIAL_LOGIN, facts.stage);
+	facts.step = profile_step(profile, CREDENTIAL_LOGIN, facts.stage);
 	if (!facts.trouble)
 		facts.trouble = "";
 	reply_read(&facts, &reader, NOW_MS, &reply);
@@ -64,6 +66,50 @@ static void test_refused_in_words(void **state)
 		if (cases[i].refused)
 			assert_int_equal(reply.reason, REASON_TRANSFER_REJECTED);
 	}
+}
+
+static struct reply read_as(enum profile_kind kind, enum stage stage, int status, const char *body)
+{
+	profile = kind;
+	const struct reply reply = read_status(stage, status, body);
+	profile = PROFILE_SEED_V1;
+	return reply;
+}
+
+/* Cognigy.AI's errors come to what the seed's come to: locked, limited, retryable or not, status by status. */
+static void test_both_profiles_take_an_error_alike(void **state)
+{
+	(void)state;
+	for (enum stage stage = STAGE_FETCH; stage <= STAGE_TRIGGER; stage++)
+		for (int status = 300; status < 600; status++) {
+			const struct reply a = read_as(PROFILE_SEED_V1, stage, status, "");
+			const struct reply b = read_as(PROFILE_COGNIGY_AI, stage, status, "");
+			if (a.kind != b.kind || a.reason != b.reason || a.budget != b.budget)
+				fail_msg("%d of a %s", status, stage_name(stage));
+		}
+}
+
+/* Of Cognigy.AI, whatever stands in a success; so nothing is claimed either. */
+static void test_a_success_that_tells_nothing(void **state)
+{
+	static const char *const bodies[] = {
+		"",
+		"{}",
+		"\"Message was sent to AI for Flow processing\"",
+		"<p>",
+		"{\"status\":\"failed\",\"telephony\":{\"status\":\"failed\"}}",
+		"{\"status\":\"completed\",\"result\":{\"mediaStreamStatus\":\"bridged\"}}"
+	};
+	(void)state;
+	for (enum stage stage = STAGE_UPDATE; stage <= STAGE_TRIGGER; stage++)
+		for (size_t i = 0; i < ARRAY_SIZE(bodies); i++) {
+			const struct reply reply = read_as(PROFILE_COGNIGY_AI, stage, 200, bodies[i]);
+			if (reply.kind != FAULT_NONE)
+				fail_msg("%s: class %d", bodies[i], (int)reply.kind);
+			assert_null(reply.update.telephony_status.p);
+			assert_null(reply.flow.status.p);
+			assert_null(reply.flow.media_stream_status.p);
+		}
 }
 
 /* No complete reply. */
@@ -182,6 +228,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refused_in_words),
+		cmocka_unit_test(test_both_profiles_take_an_error_alike),
+		cmocka_unit_test(test_a_success_that_tells_nothing),
 		cmocka_unit_test(test_trouble),
 		cmocka_unit_test(test_sends),
 		cmocka_unit_test(test_retry_after),
