@@ -112,11 +112,11 @@ def main(plan, folder):
         reader = Reader(stage.pool.bootstrap, stage.pool.topics.outcomes).read_to_end()
         outcomes = dict(reader.said)
         book, verified = stage.simulator.book(), stage.pool.verify()
-        book["overtaken"] = sum(judge.is_overtaken(stage.simulator.book(session)) for session in judge.shared(outcomes))
+        twice = judge.triggered_twice(stage.calls())
+        book["overtaken"] = sum(map(judge.is_overtaken, twice.values()))
         broken = judge.verdict(run.asked, outcomes, book, verified, run.trouble + reader.trouble)
         table(run, outcomes, book)
         if broken:
-            stage.keep_calls()
             (folder / "outcomes.json").write_text(json.dumps(outcomes, indent=1))
         return broken
     finally:

@@ -1,5 +1,6 @@
 """What a run has to have kept. Nothing here asks anybody: the figures come in, sentences about what is broken go out."""
 import collections
+import itertools
 
 # One session is handed over once. When two requests asked for it, the second is told so.
 FINE = {("completed", "ok"), ("initiated", "transfer.unconfirmed")}
@@ -35,16 +36,30 @@ def strange(outcomes):
     return found
 
 
-def shared(outcomes):
-    """The sessions that more than one request was about."""
-    count = collections.Counter(said[0]["sessionId"] for said in outcomes.values())
-    return [session for session, requests in count.items() if requests > 1]
+def ended(call):
+    """When it was executed, in ms: as it was answered."""
+    return call["ms"] + call["tookUs"] / 1000
 
 
-def is_overtaken(session_book):
-    """Was a session handed over for each of its two requests because a call that had been given up was executed later, and
-    undid what the other request had come to? No worker can call such a call back: counted apart."""
-    return session_book["executed"]["trigger"] == 2 and session_book["vanished"] > 0
+def triggered_twice(calls):
+    """The sessions in which more than one trigger was executed, each with its calls."""
+    by_session = collections.defaultdict(list)
+    for call in calls:
+        by_session[call["session"]].append(call)
+    return {session: of_session for session, of_session in by_session.items() if len(executed(of_session, "trigger")) > 1}
+
+
+def executed(calls, step):
+    return sorted((call for call in calls if call["step"] == step and call["executed"]), key=ended)
+
+
+def is_overtaken(calls):
+    """Was this session handed over again and again only because each time an update that its worker had given up was executed
+    behind the trigger, and undid it? No worker can call such a call back: counted apart."""
+    triggers = executed(calls, "trigger")
+    late = [update for update in executed(calls, "update") if update["vanished"]]
+    return all(any(update["ms"] <= ended(first) <= ended(update) <= second["ms"] for update in late)
+               for first, second in itertools.pairwise(triggers))
 
 
 def verdict(asked, outcomes, book, verified, trouble):

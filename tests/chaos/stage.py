@@ -14,6 +14,7 @@ from plan import CALM, LONGEST_CALL
 # A killed KRaft broker is noticed after 9 s by default; nothing fails over before.
 QUICK = ("broker.session.timeout.ms=3000", "broker.heartbeat.interval.ms=500")
 PARTITIONS = 8
+OPEN_MS = 30000  # a call that is older will not be answered any more
 LEAVING_SECONDS = 90  # drain_ms, revoke_ms, and a transaction that waits for a dead broker's successor
 # No disturbance is so long that a request may end for want of tries; pauses are short, so that the run drains soon.
 RETRY = {"max_delay_ms": 4000, "budget_rate_limited": 1000, "budget_locked": 1000, "budget_server": 1000, "budget_timeout": 1000}
@@ -145,12 +146,23 @@ class Stage:
             if not member.expected_to_end and name not in self.frozen and member.process.exit_code is None:
                 member.look()
 
-    def keep_calls(self):
-        """The simulator keeps its last 50,000 calls only; who looks for a cause may need an older one."""
-        calls, self.next_call = self.simulator.calls_since(self.next_call)
+    def keep_calls(self, all_of_them=False):
+        """The simulator keeps its last 50,000 calls only; who looks for a cause may need an older one. What became of an open
+        one is not known yet: it is left for the next time, and so is what came after it."""
+        calls, _ = self.simulator.calls_since(self.next_call)
+        newest = calls[-1]["ms"] if calls else 0
         with open(self.folder / "calls.ndjson", "a", encoding="utf-8") as file:
             for call in calls:
+                if call["tookUs"] < 0 and call["ms"] > newest - OPEN_MS and not all_of_them:
+                    break
                 file.write(json.dumps({name: value for name, value in call.items() if name != "body"}) + "\n")
+                self.next_call = call["seq"] + 1
+
+    def calls(self):
+        """All of the run."""
+        self.keep_calls(all_of_them=True)
+        with open(self.folder / "calls.ndjson", encoding="utf-8") as file:
+            return [json.loads(line) for line in file]
 
     def rebalances(self):
         return sum(member.rebalances for member in self.members)

@@ -101,8 +101,29 @@ def test_what_is_broken_is_said(broken, sentence):
     assert verdict(**{"outcomes": [said(0), said(1)], **broken}) == [sentence]
 
 
-@pytest.mark.parametrize("executed, vanished, overtaken", [(2, 1, True), (2, 0, False), (3, 1, False), (1, 1, False)])
-def test_only_a_call_without_a_client_overtakes(executed, vanished, overtaken):
-    assert judge.is_overtaken({"executed": {"trigger": executed}, "vanished": vanished}) == overtaken
-    outcomes = {"h0": [said(0)], "h1": [said(1, session="s0")], "h2": [said(2)]}
-    assert judge.shared(outcomes) == ["s0"]
+def call(step, begin, end, vanished=False, executed=True, session="s0"):
+    return {"session": session, "step": step, "ms": begin, "tookUs": 1000 * (end - begin), "executed": executed,
+            "vanished": vanished}
+
+
+FIRST, SECOND, THIRD = call("trigger", 20, 30), call("trigger", 60, 70), call("trigger", 90, 95)
+
+
+@pytest.mark.parametrize("others, overtaken", [
+    ([FIRST, SECOND], False),
+    ([FIRST, SECOND, call("update", 10, 40, vanished=True)], True),
+    ([FIRST, SECOND, call("update", 10, 40)], False),                                   # its worker has heard of it
+    ([FIRST, SECOND, call("update", 10, 40, vanished=True, executed=False)], False),
+    ([FIRST, SECOND, call("update", 10, 15, vanished=True)], False),                    # it was not late
+    ([FIRST, SECOND, call("update", 40, 50, vanished=True)], False),                    # sent after the trigger
+    ([FIRST, SECOND, call("fetch", 10, 40, vanished=True)], False),
+    ([FIRST, SECOND, THIRD, call("update", 10, 40, vanished=True)], False),             # the third is left
+    ([FIRST, SECOND, THIRD, call("update", 10, 40, vanished=True), call("update", 50, 80, vanished=True)], True),
+])
+def test_only_an_update_that_was_given_up_overtakes(others, overtaken):
+    assert judge.is_overtaken(others) == overtaken
+
+
+def test_sessions_are_told_apart():
+    calls = [FIRST, SECOND, call("trigger", 20, 30, session="s1"), call("trigger", 40, 50, executed=False, session="s1")]
+    assert judge.triggered_twice(calls) == {"s0": [FIRST, SECOND]}
