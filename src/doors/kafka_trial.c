@@ -29,7 +29,9 @@ static const char *advice(rd_kafka_resp_err_t error, const char *reason)
 	case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
 		return "check sasl.mechanism, sasl.username and sasl.password, or the token, in kafka.properties";
 	case RD_KAFKA_RESP_ERR__SSL:
-		return "check ssl.ca.location in kafka.properties, and that this listener speaks TLS";
+		return "check ssl.ca.location in kafka.properties, the certificate's names and dates, and that this "
+		       "listener "
+		       "speaks TLS";
 	case RD_KAFKA_RESP_ERR__RESOLVE:
 		return "check the name";
 	default:

@@ -8,7 +8,7 @@ import pytest
 from conftest import start_kafka, stop_kafka
 from lib import Kafka, Topics, Worker, binary, create_topics, keyed, produce, read_all, wait_until
 from lib.issuer import Issuer
-from lib.tls import Authority
+from lib.tls import Authority, Front
 from lib.tool import Tool
 
 
@@ -109,6 +109,19 @@ def test_no_certificate_and_a_foreign_one(folder, brokers, names, simulator, pai
     expect_to_stay_outside(Client(folder, brokers.tls, names, certificates(brokers, shown)), simulator,
                            "the broker refuses our client certificate, or wants one",
                            "check ssl.certificate.location and ssl.key.location in kafka.properties")
+
+
+@pytest.mark.parametrize("case", ["wrong host", "expired"])
+def test_a_broker_that_is_not_what_it_says(folder, brokers, names, simulator, case):
+    theirs = Authority(folder)
+    front = Front(int(brokers.plain.split(":")[1]),
+                  *theirs.issue("broker", "DNS:kafka.example" if case == "wrong host" else "IP:127.0.0.1",
+                                expired=case == "expired"))
+    client = Client(folder, f"127.0.0.1:{front.port}", names,
+                    ["security.protocol=SSL", f"ssl.ca.location={theirs.certificate}"])
+    expect_to_stay_outside(client, simulator, "broker certificate could not be verified",
+                           "check ssl.ca.location in kafka.properties, the certificate's names and dates")
+    front.close()
 
 
 # --- tokens out of a file ---------------------------------------------------------------------------------------------
