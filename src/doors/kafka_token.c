@@ -1,6 +1,6 @@
 /*
  * The token of a client that logs in by OAUTHBEARER, out of a file that somebody else renews: a projected service
- * account token, what a sidecar writes, a systemd credential.
+ * account token, what a sidecar or a timer writes.
  *
  *   the library wants a token ──> read the file ──> good until its `exp` ──> wants one again at 4/5 of that
  *     (its own thread)               │ missing, no token, expired

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from conftest import start_kafka, stop_kafka
-from lib import Kafka, Topics, Worker, binary, create_topics, keyed, produce, read_all, wait_until
+from lib import Kafka, Topics, Worker, binary, create_topics, keyed, produce, read_all, script, wait_until
 from lib.issuer import Issuer
 from lib.tls import Authority, Front
 from lib.tool import Tool
@@ -133,6 +133,10 @@ def tokens(brokers, path):
 
 def test_a_token_opens(folder, brokers, names, simulator):
     brokers.issuer.renew(folder / "token")
+    words = [word for text in tokens(brokers, folder / "token") for word in ("-X", text)]
+    done = subprocess.run([script("create-topics"), brokers.sasl, "--prefix", names.requests.removesuffix(".requests"),
+                           "--partitions", "2", *words], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout.count("exists")) == (0, 4), done.stderr
     expect_all_is_well(Client(folder, brokers.sasl, names, tokens(brokers, folder / "token")), simulator)
 
 
