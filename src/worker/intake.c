@@ -35,16 +35,20 @@ static bool memory_is_full(const struct worker *w)
 	return memory_used(w) >= memory_limit(w);
 }
 
+static bool memory_is_short(const struct worker *w)
+{
+	return memory_used(w) >= memory_limit(w) / PRESSURE_DENOMINATOR * PRESSURE_NUMERATOR;
+}
+
 /* Has the partition its share of the memory, while there is little left? */
 static bool has_its_share(const struct worker *w, const struct partition *p)
 {
-	const size_t limit = memory_limit(w);
 	size_t holders = 0;
-	if (memory_used(w) < limit / PRESSURE_DENOMINATOR * PRESSURE_NUMERATOR)
+	if (!memory_is_short(w))
 		return false;
 	for (size_t i = 0; i < w->partition_count; i++)
 		holders += w->partitions[i]->job_count > 0;
-	return holders > 0 && p->memory >= limit / holders;
+	return holders > 0 && p->memory >= memory_limit(w) / holders;
 }
 
 /* What lower lanes hold leaves the first one room: a backlog of theirs may not keep a live caller's record unread. */
@@ -247,9 +251,28 @@ static bool open_and_take(struct worker *w, struct partition *p, struct record *
 	return true;
 }
 
+/* Or as far as there is room. */
+static void was_read_to_end(struct worker *w, struct partition *p)
+{
+	w->more_to_read = w->more_to_read || !p->read_to_end; /* requests may have waited for it */
+	p->read_to_end = true;
+}
+
+static bool awaits_retries(const struct worker *w, struct partition *p)
+{
+	if (!p->awaits_retries)
+		return false;
+	bool is_read = true; /* who has no such partition waits for none */
+	for (size_t i = 0; i < w->partition_count; i++)
+		if (w->partitions[i]->is_retry && w->partitions[i]->number == p->number)
+			is_read = w->partitions[i]->read_to_end;
+	p->awaits_retries = !is_read && !memory_is_short(w) && w->now.mono < p->assigned_at + RETRIES_FIRST;
+	return p->awaits_retries;
+}
+
 static void reach(struct worker *w, struct partition *p, int64_t end)
 {
-	p->read_to_end = true;
+	was_read_to_end(w, p);
 	if (p->was_reset && !settle_reset(w, p, end))
 		return; /* the first record of what is there now settles it */
 	const int64_t base = offsets_base(p->offsets);
@@ -262,17 +285,19 @@ static void reach(struct worker *w, struct partition *p, int64_t end)
 static bool read_some(struct worker *w, size_t index)
 {
 	struct partition *p = w->partitions[index];
+	if (awaits_retries(w, p))
+		return false;
 	for (int i = 0; i < READ_AT_ONCE; i++) {
 		struct kafka_read read;
 		if (memory_is_full(w))
 			return true;
 		if (lane_is_full(w, p)) {
-			p->read_to_end = true; /* as far as there is room */
+			was_read_to_end(w, p);
 			return false;
 		}
 		const bool crowded = has_its_share(w, p);
 		if (crowded || !partition_has_room(p, (size_t)w->settings->worker.window)) {
-			p->read_to_end = true; /* as far as there is room: what is due may not wait for more */
+			was_read_to_end(w, p); /* what is due may not wait for more */
 			if (!spill_make_room(w, index, crowded))
 				return false;
 			continue;
@@ -280,7 +305,7 @@ static bool read_some(struct worker *w, size_t index)
 		if (p->ahead) {
 			if (open_and_take(w, p, p->ahead))
 				continue;
-			p->read_to_end = true;
+			was_read_to_end(w, p);
 			return false;
 		}
 		kafka_consumer_read(w->consumer, index, &read);
@@ -302,7 +327,8 @@ void intake_read(struct worker *w)
 	if (memory_is_full(w) && w->leaving == LEAVING_NOT && !w->stopping)
 		spill_for_memory(w);
 	for (size_t i = 0; i < w->partition_count && may_read(w); i++)
-		w->more_to_read |= read_some(w, (w->read_from + i) % w->partition_count);
+		if (read_some(w, (w->read_from + i) % w->partition_count))
+			w->more_to_read = true;
 	if (w->partition_count > 0)
 		w->read_from = (w->read_from + 1) % w->partition_count;
 }
@@ -354,12 +380,21 @@ void intake_wake_parked(struct worker *w)
 	}
 }
 
+static usec_t sooner(usec_t a, usec_t b)
+{
+	return a < b ? a : b;
+}
+
 usec_t intake_wait(const struct worker *w)
 {
 	usec_t next = USEC_NEVER;
-	for (size_t i = 0; i < w->partition_count; i++)
-		if (may_wake(w, w->partitions[i]) && parking_next_due(&w->partitions[i]->parking) < next)
-			next = parking_next_due(&w->partitions[i]->parking);
+	for (size_t i = 0; i < w->partition_count; i++) {
+		const struct partition *p = w->partitions[i];
+		if (may_wake(w, p))
+			next = sooner(next, parking_next_due(&p->parking));
+		if (p->awaits_retries && may_read(w))
+			next = sooner(next, p->assigned_at + RETRIES_FIRST);
+	}
 	if (next == USEC_NEVER)
 		return USEC_NEVER;
 	return next > w->now.mono ? next - w->now.mono : 0;

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "handoff/macros.h"
 #include "rules/done_map.h"
 #include "rules/metrics.h"
@@ -21,6 +22,10 @@
 /* The most offsets between a partition's base and its newest record: memory, a bit each. */
 #define PARTITION_SPAN_MAX DONE_MAP_SPAN_MAX
 
+/* A cancel that came before its request is kept among the retries: after an assignment they are read before requests
+ * are. For so long at most: whoever waits on the line has nothing of retries that cannot be read, or have no end. */
+#define RETRIES_FIRST (2 * USEC_PER_SEC)
+
 struct partition {
 	const char *topic;
 	int32_t number;
@@ -28,10 +33,13 @@ struct partition {
 	int32_t lane; /* of a request topic: its place in the list */
 	struct offsets *offsets;
 	struct parking parking;
-	bool read_to_end; /* since the assignment; nothing parked is dispatched before: a cancel may stand behind */
-	bool was_reset;   /* the position is gone; the next record tells how much was lost, or that the topic is another
-			   */
-	bool dirty;       /* done marks that no batch carries yet */
+	bool read_to_end;    /* since the assignment; nothing parked is dispatched before: a cancel may stand behind */
+	bool awaits_retries; /* of a request topic: its retries are read first, a cancel that came first may be among
+				them */
+	usec_t assigned_at;
+	bool was_reset; /* the position is gone; the next record tells how much was lost, or that the topic is another
+			 */
+	bool dirty;     /* done marks that no batch carries yet */
 	struct record *ahead; /* read, but too far beyond the base to be opened yet; nothing is read before it is */
 	struct job *jobs;     /* every job that came from here, the newest first */
 	struct job *oldest;

@@ -98,6 +98,8 @@ static struct partition *build(struct worker *w, const struct kafka_partition *f
 	if (!p)
 		return NULL;
 	p->is_retry = is_retry_topic(w, from->topic);
+	p->awaits_retries = !p->is_retry;
+	p->assigned_at = w->now.mono;
 	p->lane = lane;
 	const char *const labels[] = { topic };
 	p->requests = p->is_retry ? NULL : metrics_series(w->metrics, METRIC_REQUESTS, labels);

@@ -8,7 +8,8 @@
  *   the done map nears what a commit can carry    the records at the base, for only that moves the base
  *   one of several tenants has more than half     its oldest that wait, from the request topics too, due when the
  *   of a partition's window, and cannot be        tenant may open; of one that is only slower than its requests
- *   called, or has no room for more calls         come, in BUSY_PAUSE
+ *   called (gate, breaker, no token), or has no   come, in BUSY_PAUSE
+ *   room for more calls
  *
  * It is written again with the same headers (attempt and, but for the last, not-before unchanged) and marked done, in
  * one batch. It may be spilled again after max(5 s, a quarter of its remaining wait), which handoff-spilled-at tells

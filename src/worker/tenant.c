@@ -10,6 +10,7 @@
 #define GATE_BASE_MS 1000
 #define GATE_MAX_MS  60000
 #define RAMP_BEGIN   2
+#define LOGIN_TIME   (1 * USEC_PER_SEC) /* that a login may take, before the tenant counts as closed */
 /* Two calls are still to be made for each that was begun, at most: ten seconds. */
 #define BOOKED_SECONDS 5
 
@@ -76,7 +77,7 @@ static void on_login(void *arg, bool ok, const struct fault *fault, usec_t now)
 int tenant_init(struct tenant *t, const struct settings_tenant *settings, struct loop *loop, struct metrics *metrics,
 		usec_t now, struct fault *fault)
 {
-	*t = (struct tenant){ .settings = settings, .metrics = metrics };
+	*t = (struct tenant){ .settings = settings, .metrics = metrics, .had_token_at = now };
 	heap_init(&t->held);
 	line_init(&t->line);
 	gate_init(&t->gate);
@@ -104,11 +105,19 @@ void tenant_fini(struct tenant *t)
 	line_fini(&t->line);
 }
 
+static bool has_token(const struct tenant *t, usec_t now)
+{
+	uint64_t serial;
+	return token_cache_header(t->token, now, &serial) != NULL;
+}
+
 void tenant_run(struct tenant *t, const struct instant *now)
 {
 	http_run(t->http, now->mono);
 	const size_t open = http_in_flight(t->http);
 	token_cache_run(t->token, now);
+	if (has_token(t, now->mono))
+		t->had_token_at = now->mono;
 	if (http_in_flight(t->http) > open) /* a login counts as any call, but waits for nobody */
 		tenant_called(t, now->mono);
 }
@@ -118,12 +127,6 @@ usec_t tenant_wait(const struct tenant *t, usec_t now)
 	const usec_t http = http_wait(t->http, now);
 	const usec_t token = token_cache_wait(t->token, now);
 	return http < token ? http : token;
-}
-
-static bool has_token(const struct tenant *t, usec_t now)
-{
-	uint64_t serial;
-	return token_cache_header(t->token, now, &serial) != NULL;
 }
 
 static usec_t later(usec_t a, usec_t b)
@@ -195,7 +198,8 @@ usec_t tenant_opens_at(const struct tenant *t, usec_t now)
 {
 	const usec_t gate = gate_is_closed(&t->gate, now) ? t->gate.opens_at : now;
 	const usec_t breaker = t->breaker.state == BREAKER_OPEN ? t->breaker.retry_at : now;
-	return breaker > gate ? breaker : gate;
+	const usec_t token = now - t->had_token_at >= LOGIN_TIME ? now + t->breaker.open_for : now;
+	return later(later(gate, breaker), token);
 }
 
 static void hear_rate_limit(struct tenant *t, const struct reply *reply, const struct instant *now)

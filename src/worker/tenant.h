@@ -32,7 +32,8 @@ struct tenant {
 	struct limiter limiter;
 	struct concurrency concurrency;
 	struct metrics *metrics;
-	size_t ramp; /* calls that may be open at once after an outage, one more with each answer; 0: no ramp */
+	size_t ramp;         /* calls that may be open at once after an outage, one more with each answer; 0: no ramp */
+	usec_t had_token_at; /* the last turn with one, or the start */
 	bool opened_by_login;  /* the breaker: no call of a handoff has failed */
 	bool login_said;       /* the present trouble with the login was logged */
 	usec_t parked_told_at; /* expiry.c: when those that are parked were looked at last, */
@@ -71,8 +72,8 @@ usec_t tenant_ready_at(const struct tenant *t, usec_t now);
 /* Whatever happens, nothing of it is called before this: its gate is closed, or there is no token and the tenant has
  * forbidden to ask for one. `now` or earlier: it may be. */
 usec_t tenant_closed_until(const struct tenant *t, usec_t now);
-/* When it may open, as far as it is closed by its gate or its breaker; `now` or earlier: it is not, or a probe is open.
- */
+/* When it may open, as far as it is closed by its gate or its breaker, or has been without a token for a second (then
+ * as long as the breaker would be); `now` or earlier: it is not, or a probe is open. */
 usec_t tenant_opens_at(const struct tenant *t, usec_t now);
 
 /* The call that was answered. */

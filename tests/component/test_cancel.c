@@ -125,6 +125,43 @@ static void test_parked_and_a_rebalance(void **state)
 	expect_one_outcome("cancelled");
 }
 
+static void take_over(void)
+{
+	event(KAFKA_LOST);
+	turn(0);
+	assign();
+	turn(0);
+}
+
+/* It was kept in the retry topic, and the next owner has the request sooner than that. */
+static void test_came_first_and_a_crash(void **state)
+{
+	(void)state;
+	begin_work();
+	take_over();
+	request("h", "s", 600000);
+	turn(USEC_PER_MSEC);
+	put(RETRY, cancel, NULL);
+	put_end(RETRY);
+	turn(0);
+	go_on(0);
+	expect_one_outcome("cancelled");
+	assert_int_equal(world.in_flight, 0);
+}
+
+/* Live callers do not wait for retries that cannot be read. */
+static void test_retries_that_cannot_be_read(void **state)
+{
+	(void)state;
+	begin_work();
+	take_over();
+	request("h", "s", 600000);
+	turns_within(1900 * USEC_PER_MSEC);
+	assert_int_equal(world.in_flight, 0);
+	turns_within(200 * USEC_PER_MSEC);
+	(void)open_call(STAGE_FETCH);
+}
+
 static void test_in_flight_before_the_trigger(void **state)
 {
 	(void)state;
@@ -200,6 +237,8 @@ int main(void)
 		TEST(test_parked_and_a_crash),
 		TEST(test_parked_cancelled_and_a_crash),
 		TEST(test_parked_and_a_rebalance),
+		TEST(test_came_first_and_a_crash),
+		TEST(test_retries_that_cannot_be_read),
 		TEST(test_in_flight_before_the_trigger),
 		TEST(test_in_flight_after_the_trigger),
 		TEST(test_in_flight_and_a_crash),

@@ -74,6 +74,9 @@ static void test_nobody_reads_beyond_his_share(void **state)
 	world.settings.worker.memory_mb = 4; /* half of it is for what is fetched ahead */
 	say_topics_fit();
 	assign();
+	put_end(RETRY);
+	turn(0);
+	turn(0);
 	for (int i = 0; i < 60; i++) {
 		char id[16];
 		snprintf(id, sizeof(id), "h%d", i);
@@ -414,6 +417,7 @@ static void test_same_record_again_is_no_duplicate(void **state)
 	world.end_count = 0;
 	world.next_offset[REQUESTS] = 0;
 	assign();
+	put_end(RETRY);
 	turn(0);
 	request("h", "s", 600000); /* offset 0 once more */
 	serve_all(6);

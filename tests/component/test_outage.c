@@ -226,6 +226,22 @@ static void test_slow_tenant_makes_way(void **state)
 	assert_int_equal(written("retry", ""), moved); /* not again and again */
 }
 
+/* Its login is refused, or hangs: nothing of it can be called, though no call has failed. */
+static void test_tenant_without_a_token_makes_way(void **state)
+{
+	(void)state;
+	begin_work();
+	token_cache_refuse(world.worker.tenants[0].token, 1);
+	for (int i = 0; i < 100; i++)
+		request_of("closed", i);
+	request_of("open", 0);
+	turns_within(USEC_PER_SEC - 200 * USEC_PER_MSEC);
+	assert_int_equal(world.end_count, 0); /* a login may take a while */
+	turns_within(USEC_PER_SEC);
+	assert_int_equal(written("retry", ""), 50);
+	assert_int_equal(world.in_flight, 2); /* the login, and the other tenant's fetch */
+}
+
 static void retry_of(const char *tenant, int number, int64_t due_ms)
 {
 	char due[32];
@@ -278,6 +294,7 @@ int main(void)
 		TEST(test_parked_behind_a_gate_that_opens_too_late),
 		cmocka_unit_test_setup_teardown(test_closed_tenant_makes_way, set_up_two, tear_down),
 		cmocka_unit_test_setup_teardown(test_slow_tenant_makes_way, set_up_two, tear_down),
+		cmocka_unit_test_setup_teardown(test_tenant_without_a_token_makes_way, set_up_two, tear_down),
 		cmocka_unit_test_setup_teardown(test_who_makes_way_is_not_due_earlier, set_up_two, tear_down),
 		cmocka_unit_test_setup_teardown(test_closed_tenant_stays_where_it_harms_nobody, set_up_two, tear_down),
 	};

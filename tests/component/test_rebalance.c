@@ -118,6 +118,7 @@ static void test_offsets_refused_stops_dispatch(void **state)
 	turn(0);
 	assert_int_equal(world.released, 1);
 	assign();
+	put_end(RETRY);
 	world.commits = true;
 	turn(0);
 	request("again", "s-2", 600000);
@@ -199,6 +200,7 @@ static void test_a_late_answer_about_offsets(void **state)
 	turn(0);
 	world.next_offset[REQUESTS] = 0;
 	assign();
+	put_end(RETRY);
 	turn(0);
 	request("next", "s-2", 600000);
 	for (int i = 0; i < 5; i++)
@@ -270,6 +272,7 @@ static void test_a_pause_before_an_assignment(void **state)
 	world.serves = world.commits = false;
 	turn(20 * USEC_PER_SEC);
 	assign();
+	put_end(RETRY);
 	request("h", "s-1", 600000);
 	turn(0);
 	turn(USEC_PER_MSEC);
@@ -416,6 +419,7 @@ static void test_second_signal_with_calls_open(void **state)
 	event(KAFKA_LOST);
 	turn(0);
 	assign();
+	put_end(RETRY);
 	turn(0);
 	request("running", "s-2", 600000);
 	turn(0);

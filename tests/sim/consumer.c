@@ -42,6 +42,7 @@ struct kafka_consumer {
 	struct membership *membership;
 	int serial; /* of the newest question */
 	bool answered;
+	usec_t accepted_at;
 	usec_t revoked_at;   /* of GIVING_BACK */
 	bool has_assignment; /* as the library sees it: until it was given back */
 	bool closing, left, closed;
@@ -120,6 +121,11 @@ bool consumer_was_at_end(const struct kafka_consumer *c, const struct log *log)
 		if (c->readings[i].log == log)
 			return c->readings[i].was_at_end;
 	return false;
+}
+
+usec_t consumer_accepted_at(const struct kafka_consumer *c)
+{
+	return c->accepted_at;
 }
 
 usec_t consumer_giving_back_since(const struct kafka_consumer *c)
@@ -389,6 +395,7 @@ int kafka_consumer_accept(struct kafka_consumer *c, const struct kafka_start *st
 		fetch_soon(c, &readings[i]);
 	}
 	c->phase = READING;
+	c->accepted_at = agenda_now();
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "sim/witness.h"
 #include "sim/world.h"
 #include "worker/job.h"
+#include "worker/partition.h"
 
 /* What a worker has heard of a tenant, by which it has to leave it alone. */
 struct peace {
@@ -86,16 +87,19 @@ static void check_times(const struct http_call *call, const struct entry *entry,
 			     source->id, (long long)(now_ms - source->deadline_ms));
 }
 
-/* A cancel may stand behind a retry: nothing parked runs before its partition was read to the end, unless there is no
- * room to read so far. */
+/* A cancel may stand behind a retry, and one that came first among the retries: nothing parked runs before its
+ * partition was read to the end, and for a while nothing from a request topic; unless there is no room to read so far.
+ */
 static void check_read_to_end(const struct http_call *call, const struct entry *entry)
 {
 	const struct process *p = call->process;
-	const struct log *log = broker_log(entry->record->topic, entry->record->partition);
+	const bool is_parked = entry != entry->source->entry;
+	const struct log *log = broker_log(world.plan.settings.kafka.retry, entry->record->partition);
 	/* At least once, there may be more retries than requests. */
 	const bool has_room = world.plan.padding == 0 && world.plan.settings.worker.window > (int64_t)log->count;
-	if (entry != entry->source->entry && has_room && !consumer_was_at_end(p->consumer, log))
-		verdict_give("%s starts a %s of %s before it has read what stands behind it", p->name,
+	const bool may_wait = is_parked || agenda_now() - consumer_accepted_at(p->consumer) < RETRIES_FIRST;
+	if (may_wait && has_room && !consumer_was_at_end(p->consumer, log))
+		verdict_give("%s starts a %s of %s before it has read the retries to their end", p->name,
 			     stage_name(call->stage), entry->source->id);
 }
 

@@ -24,6 +24,8 @@ struct membership *consumer_membership(struct kafka_consumer *consumer);
 bool consumer_is_reading(const struct kafka_consumer *consumer);
 /* Has it read the log to its end since it was assigned? */
 bool consumer_was_at_end(const struct kafka_consumer *consumer, const struct log *log);
+/* When its assignment was accepted. */
+usec_t consumer_accepted_at(const struct kafka_consumer *consumer);
 /* When it was asked to give its partitions back; USEC_NEVER: it was not. */
 usec_t consumer_giving_back_since(const struct kafka_consumer *consumer);
 /* No broker answers, and now they do again: the client notices. */
