@@ -16,9 +16,8 @@ static const struct {
 } fixed[] = {
 	{ CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1 }, /* HTTP/2 loses replies in 7.88 */
 	{ CURLOPT_NOSIGNAL, 1 },
-	{ CURLOPT_QUICK_EXIT, 1 }, /* else a time-out in a slow lookup blocks the loop until the lookup returns */
-	/* Allocated for each transfer. Most sessions fit; with a larger one the cache serves fewer calls. */
-	{ CURLOPT_BUFFERSIZE, 2048 },
+	{ CURLOPT_QUICK_EXIT, 1 },    /* else a time-out in a slow lookup blocks the loop until the lookup returns */
+	{ CURLOPT_BUFFERSIZE, 1024 }, /* one for each call in flight; a longer reply only comes in more pieces */
 	{ CURLOPT_UPLOAD_BUFFERSIZE, 16384 },
 	{ CURLOPT_FOLLOWLOCATION, 0 },
 	{ CURLOPT_PATH_AS_IS, 1 },

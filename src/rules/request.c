@@ -96,13 +96,9 @@ static bool text_fits(const struct text_rule *rule, struct span text)
 	return text.n >= 1 && text.n <= rule->max && rule->fits(text);
 }
 
-/* The text of a member of `object`, valid until the next call, or SPAN_NONE: absent, or rejected. */
-static struct span read_member(struct reading *in, struct scan_value object, const struct text_rule *rule)
+/* The text of a field that is there, valid until the next call; SPAN_NONE: rejected. */
+static struct span text_of(struct reading *in, struct scan_value value, const struct text_rule *rule)
 {
-	struct scan_value value;
-	const char *dot = strchr(rule->field, '.');
-	if (!scan_find(object, dot ? dot + 1 : rule->field, &value) || value.type == SCAN_NULL)
-		return SPAN_NONE;
 	if (value.type != SCAN_STRING) {
 		reject(in, rule->field, "must be a string");
 		return SPAN_NONE;
@@ -121,9 +117,18 @@ static struct span read_member(struct reading *in, struct scan_value object, con
 	return SPAN_NONE;
 }
 
+/* Likewise; also SPAN_NONE where it is absent. */
 static struct span read_text(struct reading *in, const struct text_rule *rule)
 {
-	return read_member(in, in->envelope.body, rule);
+	struct scan_value value;
+	return find(in, rule->field, &value) ? text_of(in, value, rule) : SPAN_NONE;
+}
+
+static struct span read_member(struct reading *in, struct scan_value object, const struct text_rule *rule)
+{
+	struct scan_value value;
+	const char *name = strchr(rule->field, '.') + 1;
+	return scan_find(object, name, &value) && value.type != SCAN_NULL ? text_of(in, value, rule) : SPAN_NONE;
 }
 
 static char *take_text(struct reading *in, const struct text_rule *rule)

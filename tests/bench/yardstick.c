@@ -150,7 +150,7 @@ static CURL *make_easy(struct place *p)
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
-	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 2048L);
+	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 1024L);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, 3000L);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, 15000L);
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
