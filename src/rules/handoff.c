@@ -261,12 +261,12 @@ static char *take_string(struct span json)
 	return taken;
 }
 
-/* What was known stays where the reply does not say. */
+/* What was known stays where the reply does not say. For want of memory it is not known; nothing depends on it. */
 static void keep_id(struct span json, char **id)
 {
 	char *text = take_string(json);
-	if (text && !history_keep_id(id, span_of(text)))
-		*id = NULL;
+	if (text)
+		(void)history_keep_id(id, span_of(text));
 	free(text);
 }
 

@@ -73,8 +73,15 @@ static void write_mdoc(struct buf *out)
 }
 
 static const struct help_form FORMS[] = { { "mdoc", write_mdoc } };
-static const struct help HELP = { "handoff-sandbox",   help_head, help_tail,        OPTIONS,
-				  ARRAY_SIZE(OPTIONS), FORMS,     ARRAY_SIZE(FORMS) };
+static const struct help HELP = {
+	.program = "handoff-sandbox",
+	.head = help_head,
+	.tail = help_tail,
+	.options = OPTIONS,
+	.count = ARRAY_SIZE(OPTIONS),
+	.forms = FORMS,
+	.form_count = ARRAY_SIZE(FORMS),
+};
 
 static bool is_in_range(const char *name, int64_t value, int64_t max)
 {

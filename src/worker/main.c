@@ -156,8 +156,15 @@ static void write_man(struct buf *out)
 }
 
 static const struct help_form FORMS[] = { { "man", write_man }, { "settings", settings_write_man } };
-static const struct help HELP = { "handoffd",          help_head, help_tail,        OPTIONS,
-				  ARRAY_SIZE(OPTIONS), FORMS,     ARRAY_SIZE(FORMS) };
+static const struct help HELP = {
+	.program = "handoffd",
+	.head = help_head,
+	.tail = help_tail,
+	.options = OPTIONS,
+	.count = ARRAY_SIZE(OPTIONS),
+	.forms = FORMS,
+	.form_count = ARRAY_SIZE(FORMS),
+};
 
 /* -1: go on; else the exit code. */
 static int read_arguments(struct arguments *arguments, int argc, char **argv)
