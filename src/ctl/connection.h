@@ -53,7 +53,9 @@ struct connection {
 		  offsetof(struct connection, properties),                                                             \
 		  OPTION_TEXTS,                                                                                        \
 		  'X',                                                                                                 \
-		  "For example security.protocol=SASL_SSL. Overrules the file." },                                     \
+		  "For example security.protocol=SASL_SSL. Overrules the file. Others on the machine can see what "    \
+		  "stands "                                                                                            \
+		  "here: passwords belong into the file." },                                                           \
 		{ "json",      NULL, "print JSON, for machines",       offsetof(struct connection, json),              \
 		  OPTION_FLAG, '\0', "No bars, no tables, no colours." },                                              \
 	{                                                                                                              \

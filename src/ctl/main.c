@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/completion.h"
+#include "base/seal.h"
 #include "ctl/commands.h"
 
 #define PAGE_MAX ((size_t)1 << 20)
@@ -69,6 +70,7 @@ static int checked(int code)
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
+	seal_memory();
 	if (!strncmp(name, "--help=", 7))
 		return checked(print_form(name + 7));
 	if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help"))

@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/help.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "base/seal.h"
 #include "doors/settings_manual.h"
 #include "worker/check.h"
 #include "worker/worker.h"
@@ -184,14 +184,6 @@ static int read_arguments(struct arguments *arguments, int argc, char **argv)
 	return EXIT_USAGE;
 }
 
-/* No core dump, no debugger of the same user: the memory holds tokens and callers' data. */
-static void close_memory(void)
-{
-	const struct rlimit none = { 0, 0 };
-	prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L);
-	setrlimit(RLIMIT_CORE, &none);
-}
-
 int main(int argc, char **argv)
 {
 	struct arguments arguments = { 0 };
@@ -201,7 +193,7 @@ int main(int argc, char **argv)
 	if (code >= 0)
 		return code;
 	config_file = arguments.config;
-	close_memory();
+	seal_memory();
 	install_signals();
 	buf_init(&error, 1024);
 	const int r = settings_read(config_file, true, &settings, &error);

@@ -9,13 +9,13 @@ import subprocess
 
 import pytest
 
-from lib import Kafka, Topics, Worker, binary, produce, read_all, request, wait_until
+from lib import Kafka, Process, Topics, Worker, binary, produce, read_all, request, wait_until
 from lib.tool import Tool
 
-SECRET = "s3cr3t-of-the-client-Zq81"
+SECRET, PASSWORD = "s3cr3t-of-the-client-Zq81", "pa55word-of-the-brokers-Xk07"
 PHONE, CALLER, USER = "+49-30-5550-7421", "Ann-Katrin Personlich", "user-9f31-personal"
 QUEUE = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
-PLANTED = (SECRET, PHONE, CALLER, USER, "Bearer ")
+PLANTED = (SECRET, PASSWORD, PHONE, CALLER, USER, "Bearer ")
 METADATA = {"phone": PHONE, "callerName": CALLER, "userId": USER}
 ECHO = json.dumps({"error": {"code": "E7", "message": "no"}, "phone": PHONE, "callerName": CALLER,
                    "nested": [{"userId": USER}]})
@@ -73,7 +73,7 @@ def what_the_tool_says(tool):
         say("cancel", *form, "--session", "s-500", code=0)
         say("verify", *form, "-X", f"sasl.passwort={SECRET}", code=2)
         say("verify", *form, "-X", SECRET, code=2)
-        say("verify", *form, "-X", f"sasl.password={SECRET}", "-X", "ssl.ca.location=nowhere", code=2)
+        say("verify", *form, "-X", f"sasl.password={PASSWORD}", "-X", "ssl.ca.location=nowhere", code=2)
         for line in NOT_GOOD[:3] if form else NOT_GOOD:
             say("submit", *form, data=f"{GOOD}{line}\n", code=2)
         for text in NOT_GOOD_CSV[:1] if form else NOT_GOOD_CSV:
@@ -85,6 +85,7 @@ def test_no_program_tells_what_is_personal(folder, sandbox):
     names = Topics()
     sandbox.script(f"credentials id=sandbox secret={SECRET}")
     w = Worker(folder, Kafka(sandbox.bootstrap, "sandbox"), names, sandbox, cognigy={"client_secret": SECRET},
+               kafka={"properties": ["session.timeout.ms=3000", f"sasl.password={PASSWORD}"]},
                retry={"base_delay_ms": 50}, log={"level": "debug"}).wait_ready()
     count = everything_goes_wrong(sandbox, names)
     outcomes = read_all(sandbox.bootstrap, names.outcomes, count)
@@ -174,3 +175,12 @@ def test_memory_is_nobody_elses(folder, sandbox):
     finally:
         other.kill()
         other.wait()
+
+
+def test_the_tool_leaves_no_core(folder, sandbox):
+    tool = Process("handoffctl", [binary("handoffctl"), "follow", "-b", sandbox.bootstrap, "--timeout", "20"], folder)
+
+    def has_none():
+        limits = pathlib.Path(f"/proc/{tool.pid}/limits").read_text()
+        return next(line for line in limits.splitlines() if line.startswith("Max core file size")).split()[4:6] == ["0", "0"]
+    wait_until(has_none, 10, "it to have no core")
