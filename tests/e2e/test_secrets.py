@@ -3,6 +3,7 @@ looked for in all of it, after everything that can go wrong did."""
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import subprocess
@@ -178,7 +179,12 @@ def test_memory_is_nobody_elses(folder, sandbox):
 
 
 def test_the_tool_leaves_no_core(folder, sandbox):
-    tool = Process("handoffctl", [binary("handoffctl"), "follow", "-b", sandbox.bootstrap, "--timeout", "20"], folder)
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))  # what it is given
+    try:
+        tool = Process("handoffctl", [binary("handoffctl"), "follow", "-b", sandbox.bootstrap, "--timeout", "20"], folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, before)
 
     def has_none():
         limits = pathlib.Path(f"/proc/{tool.pid}/limits").read_text()
