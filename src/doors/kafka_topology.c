@@ -40,7 +40,7 @@ struct kafka_topology {
 	rd_kafka_topic_t **topics; /* in the order of the report */
 	size_t topic_count;
 	bool has_controller; /* as the last metadata have it */
-	struct fault heard;  /* the client's last error */
+	struct fault heard;  /* the client's last error since somebody answered */
 };
 
 /* --- reports --- */
@@ -303,8 +303,10 @@ static void probe(struct kafka_topology *t, struct kafka_topology_report *report
 		ask_configs(t, report, deadline);
 		return;
 	}
-	fault_set(&report->fault, 0, FAULT_DEPENDENCY_DOWN, "no broker answers (tried %.100s): %.120s",
-		  t->options->brokers, t->heard.message[0] ? t->heard.message : rd_kafka_err2str(error));
+	const bool is_refused = t->heard.kind == FAULT_AUTH;
+	fault_set(&report->fault, 0, is_refused ? FAULT_AUTH : FAULT_DEPENDENCY_DOWN,
+		  "no broker %s (tried %.80s): %.140s", is_refused ? "lets us in" : "answers", t->options->brokers,
+		  t->heard.message[0] ? t->heard.message : rd_kafka_err2str(error));
 }
 
 /* --- the thread --- */
@@ -316,12 +318,13 @@ static void *run(void *arg)
 	do {
 		struct kafka_topology_report *report = report_new(t);
 		pause = UNANSWERED_INTERVAL;
-		t->heard.message[0] = '\0';
 		if (!report)
 			continue;
 		probe(t, report);
-		if (report->answered)
+		if (report->answered) {
 			pause = t->interval;
+			t->heard = (struct fault){ 0 };
+		}
 		publish(t, report);
 	} while (rest(t, pause));
 	return NULL;

@@ -20,7 +20,8 @@ size_t status_obstacles(const struct worker *w, const char *ret[STATUS_OBSTACLES
 	if (w->stopping)
 		ret[count++] = "stopping";
 	if (w->brokers_down)
-		ret[count++] = "no Kafka broker answers";
+		ret[count++] =
+			w->brokers_refuse ? "no Kafka broker lets us in: the log says why" : "no Kafka broker answers";
 	if (!w->topics_fit)
 		ret[count++] = w->topics_trouble[0] ? w->topics_trouble : "the topics were not seen yet";
 	if (!w->joined || w->leaving == LEAVING_LOST)

@@ -215,11 +215,12 @@ static void judge_topics(struct worker *w, const struct kafka_topology_report *r
 		if (!w->brokers_down)
 			log_write(LOG_ERROR, LOG_NOBODY, "Kafka: %s; trying again", report->fault.message);
 		w->brokers_down = true;
+		w->brokers_refuse = report->fault.kind == FAULT_AUTH;
 		return;
 	}
 	if (w->brokers_down)
 		log_write(LOG_INFO, LOG_NOBODY, "Kafka: the brokers answer again");
-	w->brokers_down = false;
+	w->brokers_down = w->brokers_refuse = false;
 	int64_t partitions = 0;
 	for (size_t i = 0; i < w->settings->kafka.requests.count; i++)
 		partitions += report->topics[i].partitions;

@@ -100,7 +100,8 @@ struct worker {
 	usec_t stop_by;
 	bool closing; /* the consumer is leaving the group */
 	bool brokers_down;
-	usec_t watch_at; /* when the producer is looked after again */
+	bool brokers_refuse; /* us; says why they are down for us */
+	usec_t watch_at;     /* when the producer is looked after again */
 	usec_t batch_quiet_until;
 	bool producer_stuck; /* when it was looked after last */
 	usec_t complaints_since;

@@ -76,19 +76,19 @@ def expect_all_is_well(client, simulator):
     worker.stop_clean()
 
 
-def expect_to_stay_outside(client, simulator, sentence, advice):
-    """The worker says it and goes on trying, handoffctl and --check end with it."""
+def expect_to_stay_outside(client, simulator, sentence, advice, told="the topics were not seen yet"):
+    """The worker says it and goes on trying, handoffctl and --check end with it. `told`: at /readyz."""
     worker = client.worker(simulator)
     wait_until(lambda: any(sentence in line["message"] for line in worker.log()), 12, f"the worker to say: {sentence}")
     line = client.check(worker)
     assert line.startswith("FAIL") and f"{sentence}: {advice}" in line
-    code, body = worker.get("/readyz")
-    assert code == 503 and worker.exit_code is None, body
-    worker.kill()
     done = client.tool("verify", timeout=30)
     assert done.returncode == 1 and done.stdout == "" and len(done.stderr.splitlines()) == 1
     assert sentence in done.stderr and done.stderr.endswith(
         "; see to user and password, token or certificate (-X, kafka.properties), and to what the user may do\n")
+    wait_until(lambda: told in worker.get("/readyz")[1], 12, f"/readyz to tell: {told}")
+    assert worker.get("/readyz")[0] == 503 and worker.exit_code is None
+    worker.kill()
 
 
 # --- client certificates ----------------------------------------------------------------------------------------------
@@ -160,7 +160,8 @@ def test_there_is_no_such_file(folder, brokers, names, simulator):
     path = folder / "token"
     expect_to_stay_outside(Client(folder, brokers.sasl, names, tokens(brokers, path)), simulator,
                            f"no token to log in with: {path} cannot be read: No such file or directory",
-                           "check sasl.oauthbearer.config in kafka.properties, and what renews the file")
+                           "check sasl.oauthbearer.config in kafka.properties, and what renews the file",
+                           "no Kafka broker lets us in: the log says why")
 
 
 @pytest.mark.parametrize("case, sentence", [
