@@ -190,6 +190,24 @@ def test_tokens_that_the_broker_refuses(folder, brokers, names, simulator, case)
 
 
 @pytest.mark.long
+def test_a_token_that_nobody_renews(folder, brokers, names, simulator):
+    """Out of the cluster for a while: it says why, and nothing is lost or doubled when it is let in again."""
+    path = folder / "token"
+    brokers.issuer.renew(path, life=5)
+    worker = Client(folder, brokers.sasl, names, tokens(brokers, path)).worker(simulator).wait_ready()
+    produce(brokers.plain, names.requests, [keyed(n) for n in range(20)])
+    read_all(brokers.plain, names.outcomes, 20)
+    wait_until(lambda: "holds a token that expired at" in worker.stderr(), 30, "the token to be over")
+    produce(brokers.plain, names.requests, [keyed(n) for n in range(20, 40)])
+    wait_until(lambda: "the group went on without us" in worker.stderr(), 40, "the group to expel it")
+    assert worker.get("/readyz")[0] == 503 and worker.exit_code is None
+    brokers.issuer.renew(path)
+    outcomes = read_all(brokers.plain, names.outcomes, 40)
+    assert len({o.json()["sessionId"] for o in outcomes}) == len(outcomes) == 40
+    worker.stop_clean()
+
+
+@pytest.mark.long
 def test_a_token_that_comes_late(folder, brokers, names, simulator):
     """The library asks again every ten seconds."""
     path = folder / "token"
