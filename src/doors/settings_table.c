@@ -175,7 +175,7 @@ const struct setting settings_table[] = {
 	  .sentence = "How long calls in flight may take to finish when partitions move to another worker." },
 	{ WHOLE("worker", "window", "20000", 64, 1000000), IN(worker.window),
 	  .sentence = "The most records of one partition held at a time." },
-	{ ROW("worker", "memory_mb", SETTING_INT, "384", 16, 1048576, "MiB"), IN(worker.memory_mb),
+	{ ROW("worker", "memory_mb", SETTING_INT, "256", 16, 1048576, "MiB"), IN(worker.memory_mb),
 	  .sentence = "Reading rests while the records held and fetched ahead need more than this." },
 	{ BYTES("worker", "max_record_bytes", "524288", 1024, INT64_C(104857600)), IN(worker.max_record_bytes),
 	  .sentence = "The largest request; a larger one is rejected." },

@@ -28,7 +28,7 @@ static void add_error_headers(struct header_list *list, const struct request *re
 		header_list_add_int(list, HDR_HTTP_STATUS, error->http_status);
 	else
 		header_list_add_text(list, HDR_HTTP_STATUS, "");
-	header_list_add_text(list, HDR_ERROR, error->message);
+	header_list_add_text(list, HDR_ERROR, error->message ? error->message : "");
 	header_list_add_int(list, HDR_ATTEMPT, outcome_attempts(history, outcome));
 	origin_write(header_list_open(list, HDR_ORIGIN), &history->origin);
 	header_list_add_int(list, HDR_FAILED_AT, outcome->finished_at_ms);

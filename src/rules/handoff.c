@@ -96,13 +96,13 @@ static void say(struct handoff *h, enum stage stage, const char *code, const cha
 	outcome_error_fini(&h->error);
 	h->error.present = true;
 	h->error.stage = stage;
-	snprintf(h->error.code, sizeof(h->error.code), "%s", code);
-	snprintf(h->error.message, sizeof(h->error.message), "%s", message);
+	h->error.code = code ? strdup(code) : NULL;
+	h->error.message = strndup(message, OUTCOME_MESSAGE_MAX);
 }
 
 void handoff_finish_unstarted(struct handoff *h, enum reason reason, const char *message)
 {
-	say(h, STAGE_COUNT, "", message);
+	say(h, STAGE_COUNT, NULL, message);
 	h->status = reason_status(reason);
 	h->reason = reason;
 	h->retryable = reason_is_retryable(reason);
@@ -120,11 +120,11 @@ static void record_error(struct handoff *h, const struct reply *reply, const str
 	h->error.stage = reply->stage;
 	h->error.http_status = reply->http_status;
 	buf_init(&text, OUTCOME_BODY_MAX);
-	redact_text(&text, span_of(reply->code), policy->redact, policy->redact_count, sizeof(h->error.code) - 1);
-	snprintf(h->error.code, sizeof(h->error.code), "%s", buf_text(&text));
+	redact_text(&text, span_of(reply->code), policy->redact, policy->redact_count, OUTCOME_CODE_MAX);
+	h->error.code = text.len > 0 ? strndup(buf_text(&text), OUTCOME_CODE_MAX) : NULL;
 	buf_reset(&text);
-	redact_text(&text, span_of(reply->message), policy->redact, policy->redact_count, sizeof(h->error.message) - 1);
-	snprintf(h->error.message, sizeof(h->error.message), "%s", buf_text(&text));
+	redact_text(&text, span_of(reply->message), policy->redact, policy->redact_count, OUTCOME_MESSAGE_MAX);
+	h->error.message = strndup(buf_text(&text), OUTCOME_MESSAGE_MAX);
 	buf_reset(&text);
 	if (reply->body.n > 0) {
 		h->error.body_truncated =
@@ -354,9 +354,13 @@ static struct handoff_order on_auth(struct handoff *h, const struct turn *t)
 		h->relogged[reply->stage] = true;
 		return (struct handoff_order){ .kind = again[reply->stage], .fresh_token = true };
 	}
-	if (reply->reason == REASON_AUTH_FORBIDDEN && t->event->missing_scopes && t->event->missing_scopes[0])
-		snprintf(h->error.message, sizeof(h->error.message), "forbidden: the token lacks the scopes %s",
+	if (reply->reason == REASON_AUTH_FORBIDDEN && t->event->missing_scopes && t->event->missing_scopes[0]) {
+		char message[OUTCOME_MESSAGE_MAX + 1];
+		snprintf(message, sizeof(message), "forbidden: the token lacks the scopes %s",
 			 t->event->missing_scopes);
+		free(h->error.message);
+		h->error.message = strdup(message);
+	}
 	return finish(h, reply->reason, false);
 }
 

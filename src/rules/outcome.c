@@ -24,6 +24,8 @@ void transfer_fini(struct transfer *transfer)
 
 void outcome_error_fini(struct outcome_error *error)
 {
+	free(error->code);
+	free(error->message);
 	free(error->body);
 	*error = (struct outcome_error){ .stage = STAGE_COUNT };
 }
@@ -34,11 +36,6 @@ int32_t outcome_attempts(const struct history *history, const struct outcome *ou
 		if (outcome->stage_ms[s] >= 0)
 			return history->attempt;
 	return history->attempt - 1;
-}
-
-static void write_nonempty(struct buf *out, const char *key, const char *text)
-{
-	write_text(out, key, text[0] ? text : NULL);
 }
 
 /* An upstream's text may be as long as its reply. */
@@ -156,7 +153,7 @@ static void write_error(struct buf *out, const struct outcome_error *error)
 		write_int(out, "httpStatus", error->http_status);
 	else
 		write_null(out, "httpStatus");
-	write_nonempty(out, "code", error->code);
+	write_text(out, "code", error->code);
 	write_text(out, "message", error->message);
 	write_text(out, "body", error->body);
 	write_bool(out, "bodyTruncated", error->body_truncated);

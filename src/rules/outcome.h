@@ -18,8 +18,10 @@
 #include "rules/history.h"
 #include "rules/request.h"
 
-#define OUTCOME_BODY_MAX   8192 /* bytes of a connector's error body kept */
-#define OUTCOME_NUMBER_MAX 64
+#define OUTCOME_BODY_MAX    8192 /* bytes of a connector's error body kept */
+#define OUTCOME_CODE_MAX    63   /* bytes of its code, and of its message or ours */
+#define OUTCOME_MESSAGE_MAX 255
+#define OUTCOME_NUMBER_MAX  64
 
 /* What a flow reply said of the transfer; texts are copies, NULL when absent upstream. Written cut to HISTORY_ID_MAX.
  */
@@ -32,14 +34,14 @@ struct transfer {
 };
 void transfer_fini(struct transfer *transfer);
 
-/* What stood in the way. */
+/* What stood in the way; owns its texts. */
 struct outcome_error {
 	bool present;
 	enum stage stage; /* STAGE_COUNT: no call was made (null in the record) */
 	int http_status;  /* 0: null */
-	char code[64];    /* "" : null */
-	char message[256];
-	char *body; /* already redacted and cut to OUTCOME_BODY_MAX; NULL: null */
+	char *code;       /* NULL: null */
+	char *message;    /* likewise; in want of memory, too */
+	char *body;       /* already redacted and cut to OUTCOME_BODY_MAX; NULL: null */
 	bool body_truncated;
 };
 void outcome_error_fini(struct outcome_error *error);

@@ -33,8 +33,8 @@ struct job *job_free(struct job *job)
 
 size_t job_memory(const struct job *job)
 {
-	/* Ids, queue and tenant are small copies of what is in the record; heaps and the allocator have a part, too. */
-	return sizeof(*job) + job->record->memory + 320;
+	/* Ids, queue and tenant are small copies of what is in the record. */
+	return sizeof(*job) + job->record->memory + 192;
 }
 
 struct log_subject job_subject(const struct job *job)

@@ -62,7 +62,8 @@ static void hide_token(struct job *job)
 	struct outcome_error *error = &job->handoff.error;
 	if (!job->request.url_token)
 		return;
-	redact_word(error->message, job->request.url_token);
+	if (error->message)
+		redact_word(error->message, job->request.url_token);
 	if (error->body)
 		redact_word(error->body, job->request.url_token);
 }

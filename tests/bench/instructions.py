@@ -13,10 +13,10 @@ WARM_UP = 300
 IN_FLIGHT = 128
 PATIENCE = 500  # seconds; under callgrind all is fifty times slower
 OWN = ("src/base", "src/json", "src/rules", "src/doors", "src/worker", "json-c")
-# Instructions a handoff: of our own code with what the C library does for it, and of the whole worker. A tenth above
-# what was measured last: whoever makes it faster sets them anew.
+# Instructions a handoff: of our own code with what the C library does for it, and with libcurl's. Not librdkafka's: it
+# works by the clock, and the slower the machine, the more of that falls on a handoff.
 BOUND_OWN = 132000
-BOUND_ALL = 400000
+BOUND_WITH_LIBCURL = 400000
 
 
 def callgrind(out):
@@ -82,8 +82,10 @@ def main():
     show(profile, count, options.functions)
     worker = profile.total() / count
     print(f"{'yardstick':24} {yardstick:9.0f}   the worker needs {worker / yardstick:.2f} times that")
-    good = [within("our own", sum(profile.own[part] + profile.behalf[part] for part in OWN) / count, BOUND_OWN),
-            within("the worker", worker, BOUND_ALL)]
+    own = sum(profile.own[part] + profile.behalf[part] for part in OWN)
+    libcurl = profile.own["libcurl"] + profile.behalf["libcurl"]
+    good = [within("our own", own / count, BOUND_OWN),
+            within("our own and libcurl", (own + libcurl) / count, BOUND_WITH_LIBCURL)]
     return 0 if all(good) else 1
 
 

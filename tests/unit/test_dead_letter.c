@@ -15,8 +15,9 @@ static char id[] = "h1";
 
 static const struct request request = { .handoff_id = id };
 static const struct history history = { .attempt = 2, .origin = { "handoff.requests", 3, 1041 } };
+static char message[] = "the trigger was answered 500";
 static const struct outcome_error error = {
-	.present = true, .stage = STAGE_TRIGGER, .http_status = 500, .message = "the trigger was answered 500"
+	.present = true, .stage = STAGE_TRIGGER, .http_status = 500, .message = message
 };
 
 static struct outcome failed(const struct outcome_error *why)

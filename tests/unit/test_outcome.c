@@ -166,9 +166,8 @@ static void test_what_is_not_known_is_null(void **state)
 	struct outcome outcome = plain_outcome(REASON_INVALID);
 	for (int s = 0; s < STAGE_COUNT; s++)
 		outcome.stage_ms[s] = -1;
-	const struct outcome_error error = {
-		.present = true, .stage = STAGE_COUNT, .code = "request.invalid", .message = "sessionId is missing"
-	};
+	static char code[] = "request.invalid", message[] = "sessionId is missing";
+	const struct outcome_error error = { .present = true, .stage = STAGE_COUNT, .code = code, .message = message };
 	outcome.error = &error;
 	struct record *record = write_outcome(&request, &history, &outcome);
 	static const char *const nulls[] = { "batchId",
@@ -213,12 +212,12 @@ static void test_what_stood_in_the_way(void **state)
 	struct outcome outcome = plain_outcome(REASON_SERVER_ERROR);
 	outcome.stage_ms[STAGE_TRIGGER] = -1;
 	outcome.cancel_requested = true;
-	char body[] = "{\"error\":\"down\"}";
+	char body[] = "{\"error\":\"down\"}", code[] = "E1", message[] = "the update was answered 503";
 	const struct outcome_error error = { .present = true,
 					     .stage = STAGE_UPDATE,
 					     .http_status = 503,
-					     .code = "E1",
-					     .message = "the update was answered 503",
+					     .code = code,
+					     .message = message,
 					     .body = body,
 					     .body_truncated = true };
 	outcome.error = &error;
