@@ -7,6 +7,7 @@
  *  the latter two, WITNESSING    the cancel is done when that is reported: after a crash it is read once more
  *  not found, request topic      kept in the retry topic until its deadline (it may have overtaken its request)
  *  that one, LISTENING           compared from here until it is read back from there
+ *                                (after an assignment the retries are read before requests are: intake.c)
  *  not found, retry topic        parked here until its deadline, compared with every request that comes
  */
 #include <string.h>
