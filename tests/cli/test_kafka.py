@@ -153,6 +153,7 @@ def test_without_jars_it_says_so(tmp_path):
 
 
 @pytest.mark.parametrize("arguments, sentence", [
+    (["start", "--tls", "/nowhere"], "--tls: '/nowhere' cannot be read"),
     ([], "say start, stop, status, kill, restart or prepare"),
     (["start", "--brokers", "2"], "--brokers must be 1 or 3, not '2'"),
     (["start", "--set", "no equals sign"], "--set takes KEY=VALUE, not 'no equals sign'"),
