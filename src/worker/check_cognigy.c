@@ -33,6 +33,10 @@ static bool has_login(const struct check_trial *trial)
 	return credential_of(trial)->login.method != NULL;
 }
 
+#define THE_WAY_THERE                                                                                                  \
+	"the network between, ca_file where the authority is a private one, and client_cert where a certificate is "   \
+	"asked for"
+
 /* --- the login --- */
 
 static const char *advice(const struct fault *fault)
@@ -43,7 +47,7 @@ static const char *advice(const struct fault *fault)
 	case FAULT_RATE_LIMITED:
 		return "the tenant's limit is used up: wait, and lower limits.requests_per_second";
 	case FAULT_DEPENDENCY_DOWN:
-		return "check base_url, the network between, and ca_file where the authority is a private one";
+		return "check base_url, " THE_WAY_THERE;
 	default:
 		return "check base_url, client_id and client_secret";
 	}
@@ -163,9 +167,7 @@ static void say_fetch(struct check *check, const struct check_trial *trial, cons
 {
 	const struct check_answer *answer = &trial->answers[CHECK_FETCH];
 	if (answer->status == 0)
-		check_say(check, CHECK_FAIL, "fetch", name,
-			  "%s: check base_url, the network between, and ca_file where the authority is a private one",
-			  answer->trouble);
+		check_say(check, CHECK_FAIL, "fetch", name, "%s: check base_url, " THE_WAY_THERE, answer->trouble);
 	else if (trial->answers[CHECK_STRANGER].asked)
 		say_welcome(check, trial, name);
 	else if (answer->reply.kind == FAULT_AUTH)
@@ -186,10 +188,8 @@ static void say_endpoint(struct check *check, const struct check_trial *trial, c
 	if (!answer->asked)
 		return;
 	if (answer->status == 0)
-		check_say(
-			check, CHECK_FAIL, "endpoint", name,
-			"%s: check endpoint_url, the network between, and ca_file where the authority is a private one",
-			answer->trouble);
+		check_say(check, CHECK_FAIL, "endpoint", name, "%s: check endpoint_url, " THE_WAY_THERE,
+			  answer->trouble);
 	else
 		check_say(check, CHECK_OK, "endpoint", name,
 			  "answers (HTTP status %d); that it takes a trigger shows with the first handoff",

@@ -282,8 +282,10 @@ ODD = {  # what the API says -> the line
     "201": ("warn", "HTTP status 201, but what came cannot be read as a session: check base_url, session_path and profile"),
     "429": ("warn", "HTTP status 429, the tenant's limit is used up: wait, and lower limits.requests_per_second"),
     "503": ("warn", "HTTP status 503, an error of the tenant's own: ask again"),
-    "mute": ("FAIL", "{}: check base_url, the network between, and ca_file where the authority is a private one"),
-    "gone": ("FAIL", "{}: check base_url, the network between, and ca_file where the authority is a private one"),
+    "mute": ("FAIL", "{}: check base_url, the network between, ca_file where the authority is a private one, and "
+                     "client_cert where a certificate is asked for"),
+    "gone": ("FAIL", "{}: check base_url, the network between, ca_file where the authority is a private one, and "
+                     "client_cert where a certificate is asked for"),
 }
 
 
@@ -313,6 +315,17 @@ def test_untrusted_certificate(folder, sandbox):
     wrong, _ = check_tenant(folder, sandbox, base_url=base_url)
     assert list(wrong) == ["login"] and "certificate" in wrong["login"][1] and "ca_file" in wrong["login"][1]
     assert check_tenant(folder, sandbox, base_url=base_url, ca_file=str(ours.certificate))[0] == {}
+    front.close()
+
+
+def test_certificate_that_is_asked_for(folder, sandbox):
+    ours = Authority(folder)
+    front = Front(int(sandbox.base_url.split("/")[2].split(":")[1]), *ours.issue("server"), client_authority=ours.certificate)
+    told = {"base_url": f"https://127.0.0.1:{front.port}/api/v1", "ca_file": str(ours.certificate)}
+    wrong, _ = check_tenant(folder, sandbox, **told)
+    assert list(wrong) == ["login"] and wrong["login"][1].endswith("and client_cert where a certificate is asked for")
+    certificate, key = map(str, ours.issue("worker"))
+    assert check_tenant(folder, sandbox, **told, client_cert=certificate, client_key=key)[0] == {}
     front.close()
 
 
