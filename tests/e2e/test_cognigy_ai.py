@@ -148,13 +148,14 @@ def test_wrong_key(broker, topics, worker, folder, way):
 def test_rate_limit(broker, topics, worker):
     """429 with Retry-After: all are handed over, and no call comes early."""
     broker.simulator.script("limit calls=20 per=2s retry-after=seconds")
-    worker(cognigy=settings(broker.simulator))
+    w = worker(cognigy=settings(broker.simulator))
     sessions = [f"s{n}" for n in range(20)]
     ask(broker, topics, sessions)
     assert {o["status"] for o in outcomes_of(broker, topics, len(sessions)).values()} == {"initiated"}
     book = broker.simulator.book()
     assert book["rateLimited"] > 0 and book["earlySameSession"] == 0 and book["sessionsTriggeredTwice"] == 0
     assert book["sessionsTriggered"] == len(sessions)
+    assert w.metric("handoffd_retry_after_seconds_count") == book["rateLimited"]
 
 
 @pytest.mark.parametrize("way", [{}, DEPRECATED])
