@@ -104,7 +104,7 @@ static void test_capacity(void **state)
 static void test_out_of_memory_remembers_nothing(void **state)
 {
 	(void)state;
-	if (!TORTURE)
+	if (!torture_works())
 		skip();
 	for (long n = 0;; n++) {
 		struct dedupe *d = dedupe_new(1, 1000);

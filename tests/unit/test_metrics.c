@@ -439,7 +439,7 @@ static void test_clear_a_metric_without_labels(void **state)
 static void test_out_of_memory_counts_as_other(void **state)
 {
 	(void)state;
-	if (!TORTURE)
+	if (!torture_works())
 		skip();
 	static const char *const values[] = { "acme", "login" };
 	for (long n = 0;; n++) {

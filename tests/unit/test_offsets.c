@@ -316,7 +316,7 @@ static void test_a_full_window_of_holes(void **state)
 static void test_out_of_memory_changes_nothing(void **state)
 {
 	(void)state;
-	if (!TORTURE)
+	if (!torture_works())
 		skip();
 	torture_after(0);
 	struct offsets *o = offsets_new(0, 100000);

@@ -392,7 +392,7 @@ static void test_model(void **state)
 static void test_out_of_memory_changes_nothing(void **state)
 {
 	(void)state;
-	if (!TORTURE)
+	if (!torture_works())
 		skip();
 	/* Add to an empty roster; behind a ready one; before a ready one. */
 	for (int which = 0; which < 3; which++)

@@ -2,7 +2,7 @@
  * torture - let the n-th allocation fail
  *
  * Included by one test file, replaces the allocator's front doors for the whole program, the C library's own calls
- * (tsearch) included. Under a sanitizer, which replaces them itself, TORTURE is 0 and torture_after() does nothing.
+ * (tsearch) included. Under a sanitizer or valgrind, which replace them themselves, torture_works() says no.
  */
 #ifndef HANDOFF_TEST_TORTURE_H
 #define HANDOFF_TEST_TORTURE_H
@@ -39,6 +39,17 @@ static inline bool torture_end(void)
 {
 	torture_left = -1;
 	return torture_struck;
+}
+
+/* Does it, here? */
+static inline bool torture_works(void)
+{
+	torture_after(0);
+	void *volatile memory = malloc(1);
+	const bool works = !memory;
+	torture_end();
+	free(memory);
+	return works;
 }
 
 #if TORTURE
