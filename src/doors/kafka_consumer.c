@@ -148,10 +148,8 @@ static void end_membership(struct kafka_consumer *c)
 	c->membership = kafka_membership_drop(c->membership);
 }
 
-struct kafka_consumer *kafka_consumer_free(struct kafka_consumer *c)
+static void close_client(struct kafka_consumer *c)
 {
-	if (!c)
-		return NULL;
 	end_membership(c);
 	c->lookup = kafka_lookup_free(c->lookup);
 	kafka_assignment_clear(&c->assignment);
@@ -160,6 +158,23 @@ struct kafka_consumer *kafka_consumer_free(struct kafka_consumer *c)
 		rd_kafka_queue_destroy(c->events);
 	}
 	kafka_client_destroy(c->rk);
+	c->events = NULL;
+	c->rk = NULL;
+}
+
+int kafka_consumer_renew(struct kafka_consumer *c, struct fault *fault)
+{
+	close_client(c);
+	c->phase = IDLE;
+	c->serial++;
+	return open_consumer(c, fault);
+}
+
+struct kafka_consumer *kafka_consumer_free(struct kafka_consumer *c)
+{
+	if (!c)
+		return NULL;
+	close_client(c);
 	view_clear(&c->offered);
 	view_clear(&c->told);
 	free(c);

@@ -44,7 +44,7 @@ enum kafka_consumer_event_kind {
 	KAFKA_LOST,     /* all partitions are gone already; answer with kafka_consumer_release() at once */
 	KAFKA_OFFSETS,  /* the answer to kafka_consumer_ask(); `fault` is set when it failed */
 	KAFKA_TROUBLE,  /* worth a log line: brokers unreachable, a topic unknown, authorization; librdkafka goes on */
-	KAFKA_FATAL,    /* this client can do no more (fenced static instance): leave */
+	KAFKA_FATAL,    /* this client can do no more (fenced static instance): leave, or kafka_consumer_renew() */
 	KAFKA_CLOSED    /* after kafka_consumer_close(): the group is left */
 };
 
@@ -84,6 +84,10 @@ struct kafka_consumer *kafka_consumer_free(struct kafka_consumer *consumer);
 
 /* Joins the group with the request topics and the retry topic. */
 int kafka_consumer_subscribe(struct kafka_consumer *consumer, struct fault *fault) MUST_CHECK;
+/* After FATAL: a new client in the old one's place, which has not joined yet; nothing is assigned, and what was asked
+ * is moot. Waits at most a few seconds for the library. No batch may be with the producer. 0, or -errno and `fault`:
+ * then only kafka_consumer_free() is left. */
+int kafka_consumer_renew(struct kafka_consumer *consumer, struct fault *fault) MUST_CHECK;
 /* Begins to leave: REVOKED (if anything is assigned) and then KAFKA_CLOSED follow. */
 void kafka_consumer_close(struct kafka_consumer *consumer);
 

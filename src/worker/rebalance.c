@@ -5,6 +5,7 @@
  *  REVOKED  ──> no new calls; open ones may end until revoke_ms; the rest is parked with its progress;
  *               everything reported is committed ──> release
  *  LOST     ──> everything is dropped at once, nothing more is published ──> release when no batch is in flight
+ *  FATAL    ──> fenced right behind a loss: as LOST, then a new client joins; else the end
  *
  * Open calls of partitions that have left run on as orphans: they publish nothing, but their session stays locked until
  * they end (promises 5, 6 and 8).
@@ -15,6 +16,9 @@
 
 #include "base/log.h"
 #include "worker/worker.h"
+
+#define FENCE_DOUBT (60 * USEC_PER_SEC)
+#define FENCE_LOSS  (100 * USEC_PER_MSEC)
 
 void rebalance_drop_all(struct worker *w)
 {
@@ -34,17 +38,34 @@ void rebalance_drop_all(struct worker *w)
 	metrics_clear(w->metrics, METRIC_CONSUMER_LAG);
 }
 
-static void release(struct worker *w)
+static void let_go(struct worker *w)
 {
 	rebalance_drop_all(w);
 	outlet_forget(w->outlet);
 	w->leaving = LEAVING_NOT;
 	w->unproven = false;
+}
+
+static void release(struct worker *w)
+{
+	let_go(w);
 	kafka_consumer_release(w->consumer);
+}
+
+static void renew(struct worker *w)
+{
+	struct fault fault;
+	let_go(w);
+	w->must_renew = false;
+	w->renewed_at = w->now.mono;
+	if (kafka_consumer_renew(w->consumer, &fault) < 0 || kafka_consumer_subscribe(w->consumer, &fault) < 0)
+		worker_fail(w, "cannot join the group anew: %s", fault.message);
 }
 
 void rebalance_continue(struct worker *w)
 {
+	if (w->must_renew && !w->closing && !outlet_is_busy(w->outlet))
+		renew(w);
 	if (w->leaving == LEAVING_LOST && !outlet_is_busy(w->outlet))
 		release(w);
 	if (w->leaving != LEAVING_REVOKED)
@@ -74,6 +95,7 @@ static void on_lost(struct worker *w)
 {
 	log_write(LOG_WARN, LOG_NOBODY, "lost %zu partitions: the group went on without us", w->partition_count);
 	w->leaving = LEAVING_LOST;
+	w->lost_at = w->now.mono;
 	rebalance_drop_all(w);
 	outlet_forget(w->outlet);
 }
@@ -169,6 +191,36 @@ static void on_offsets(struct worker *w, const struct kafka_consumer_event *even
 	outlet_told(w->outlet, in);
 }
 
+/* Within a minute of a loss it may have been ourselves: where a coordinator was away for longer than the session
+ * time-out, the library joins anew, and a heartbeat of its old membership that arrives behind that is told to be
+ * another's (seen with librdkafka 2.0.2). With a new client the group decides once more; if there is a twin, that ends
+ * one of us. A loss in the same moment is the fence's own. */
+static bool may_be_ourselves(const struct worker *w)
+{
+	const usec_t now = w->now.mono;
+	return w->lost_at > 0 && now - w->lost_at >= FENCE_LOSS && now - w->lost_at < FENCE_DOUBT &&
+	       (w->renewed_at == 0 || now - w->renewed_at >= FENCE_DOUBT);
+}
+
+static void on_fatal(struct worker *w, const struct kafka_consumer_event *event)
+{
+	if (event->fenced && !w->stopping && may_be_ourselves(w)) {
+		log_write(LOG_WARN, LOG_NOBODY, "the group takes us for a second `%s`: joining anew",
+			  w->settings->kafka.instance);
+		rebalance_drop_all(w);
+		outlet_forget(w->outlet);
+		w->leaving = LEAVING_LOST;
+		w->must_renew = true;
+	} else if (event->fenced) {
+		worker_fail(w,
+			    "the instance `%s` is used twice: another process has joined the group with it; "
+			    "give each worker a kafka.instance of its own",
+			    w->settings->kafka.instance);
+	} else {
+		worker_fail(w, "Kafka: %s", event->fault.message);
+	}
+}
+
 static void serve(struct worker *w, const struct kafka_consumer_event *event)
 {
 	switch (event->kind) {
@@ -188,13 +240,7 @@ static void serve(struct worker *w, const struct kafka_consumer_event *event)
 		on_trouble(w, event);
 		break;
 	case KAFKA_FATAL:
-		if (event->fenced)
-			worker_fail(w,
-				    "the instance `%s` is used twice: another process has joined the group with it; "
-				    "give each worker a kafka.instance of its own",
-				    w->settings->kafka.instance);
-		else
-			worker_fail(w, "Kafka: %s", event->fault.message);
+		on_fatal(w, event);
 		break;
 	case KAFKA_CLOSED:
 		w->finished = true;

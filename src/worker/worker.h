@@ -90,9 +90,12 @@ struct worker {
 	bool topics_fit;            /* the newest report on the topics */
 	char topics_trouble[256];
 	bool subscribed;
-	bool joined;   /* an assignment came (an empty one counts) */
-	bool unproven; /* the process stood still, or the group refused our offsets: no call is begun, not even in the
-			  middle of a handoff, until a commit or an assignment shows that we own what we hold */
+	bool joined;    /* an assignment came (an empty one counts) */
+	bool unproven;  /* the process stood still, or the group refused our offsets: no call is begun, not even in the
+			   middle of a handoff, until a commit or an assignment shows that we own what we hold */
+	usec_t lost_at; /* when partitions were last lost; 0: never */
+	usec_t renewed_at; /* when our client was last replaced by a new one; 0: never */
+	bool must_renew;   /* as soon as no batch is with the producer */
 	enum worker_leaving leaving;
 	usec_t leave_by; /* of LEAVING_REVOKED: open calls are given up then */
 	bool stopping;

@@ -330,6 +330,13 @@ static void the_older_twin_is_told_that_it_is_fenced(void **state)
 		fatal = event.kind == KAFKA_FATAL && event.fenced;
 	}
 	assert_true(fatal);
+	/* A new client in its place is told to be the older one's successor, as any other would be. */
+	struct fault fault;
+	assert_int_equal(kafka_consumer_renew(a.consumer, &fault), 0);
+	assert_int_equal(kafka_consumer_subscribe(a.consumer, &fault), 0);
+	member_expect(&a, KAFKA_ASSIGNED, &event);
+	assert_int_equal(event.count, 4);
+	member_accept(&a, &event);
 	/* Leaving works all the same. */
 	member_leave(&a);
 	member_leave(&b);

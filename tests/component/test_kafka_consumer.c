@@ -280,6 +280,26 @@ static void nobody_there_is_told(void **state)
 	member_leave(&m);
 }
 
+static void a_new_client_joins_in_the_place_of_the_old(void **state)
+{
+	struct member m;
+	struct fault fault;
+	struct kafka_consumer_event event;
+	struct record one = plain_record("requests", 0, "key", "value");
+	(void)state;
+	put_records(&cluster.options, &one, 1);
+	member_join(&m, &cluster.options, &event);
+	record_free(member_record(&m, event_index(&event, "requests", 0)));
+	assert_int_equal(kafka_consumer_renew(m.consumer, &fault), 0);
+	assert_int_equal(kafka_consumer_ask(m.consumer, &fault), -ESTALE);
+	assert_int_equal(kafka_consumer_subscribe(m.consumer, &fault), 0);
+	member_expect(&m, KAFKA_ASSIGNED, &event);
+	assert_int_equal(event.count, 4);
+	member_accept(&m, &event);
+	record_free(member_record(&m, event_index(&event, "requests", 0)));
+	member_leave(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +311,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(whatever_comes_wakes_the_loop, start, stop),
 		cmocka_unit_test_setup_teardown(lost_records_are_told_and_reading_goes_on, start, stop),
 		cmocka_unit_test_setup_teardown(nobody_there_is_told, start, stop),
+		cmocka_unit_test_setup_teardown(a_new_client_joins_in_the_place_of_the_old, start, stop),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

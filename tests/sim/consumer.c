@@ -13,6 +13,10 @@
 
 enum phase { IDLE, ASKING, OFFERED, READING, GIVING_BACK };
 
+/* Between these times after a loss a worker may take itself for a twin, and find out. */
+#define FENCE_FIRST (150 * USEC_PER_MSEC)
+#define FENCE_LAST  (55 * USEC_PER_SEC)
+
 enum { ASSIGNED_MAX = (LANES_MAX + 1) * PARTITIONS_MAX, WORDS_MAX = 8 };
 
 /* One partition that is read. */
@@ -26,7 +30,7 @@ struct reading {
 	bool fetching;
 };
 
-enum word { WORD_ASSIGN, WORD_GIVE_BACK, WORD_LOST, WORD_TROUBLE };
+enum word { WORD_ASSIGN, WORD_GIVE_BACK, WORD_LOST, WORD_TROUBLE, WORD_FENCED };
 
 struct kafka_consumer {
 	struct process *process;
@@ -45,6 +49,9 @@ struct kafka_consumer {
 	usec_t accepted_at;
 	usec_t revoked_at;   /* of GIVING_BACK */
 	bool has_assignment; /* as the library sees it: until it was given back */
+	usec_t lost_at;
+	bool fenced;         /* the client can do no more */
+	usec_t fenced_until; /* not before is it again */
 	bool closing, left, closed;
 };
 
@@ -97,6 +104,8 @@ static void say(struct kafka_consumer *c, enum word word)
 static void must_give_back(struct member *member, bool lost)
 {
 	struct kafka_consumer *c = member->process->consumer;
+	if (c->fenced)
+		return;
 	if (c->has_assignment)
 		say(c, lost ? WORD_LOST : WORD_GIVE_BACK);
 	else if (member->joins > 0 && !c->closing)
@@ -106,6 +115,8 @@ static void must_give_back(struct member *member, bool lost)
 static void is_assigned(struct member *member)
 {
 	struct kafka_consumer *c = member->process->consumer;
+	if (c->fenced)
+		return;
 	c->has_assignment = true;
 	say(c, WORD_ASSIGN);
 }
@@ -202,6 +213,8 @@ static void give_back(struct kafka_consumer *c)
 	c->has_assignment = false;
 	if (!c->process->alive)
 		return;
+	if (c->fenced)
+		return;
 	if (!c->closing) {
 		group_join(&c->process->member);
 	} else if (!c->left) {
@@ -238,6 +251,16 @@ static bool on_assign(struct kafka_consumer *c, struct kafka_consumer_event *ret
 	return true;
 }
 
+/* A heartbeat of the membership that was lost is taken for another's. */
+static void fence(void *arg)
+{
+	struct kafka_consumer *c = arg;
+	if (c->closing || agenda_now() < c->fenced_until)
+		return;
+	c->fenced_until = agenda_now() + 90 * USEC_PER_SEC;
+	say(c, WORD_FENCED);
+}
+
 static bool on_give_back(struct kafka_consumer *c, bool lost, struct kafka_consumer_event *ret)
 {
 	if (c->phase == GIVING_BACK)
@@ -246,11 +269,28 @@ static bool on_give_back(struct kafka_consumer *c, bool lost, struct kafka_consu
 		give_back(c);
 		return false;
 	}
-	if (lost)
+	if (lost) {
 		end_membership(c);
+		c->lost_at = agenda_now();
+		if (chance_hits(100))
+			process_in(c->process, chance_between(FENCE_FIRST, 20 * USEC_PER_SEC), fence, c);
+	}
 	c->phase = GIVING_BACK;
 	c->revoked_at = agenda_now();
 	ret->kind = lost ? KAFKA_LOST : KAFKA_REVOKED;
+	return true;
+}
+
+/* In the same moment as a loss it would be a twin's doing, and there are none. */
+static bool on_fenced(struct kafka_consumer *c, struct kafka_consumer_event *ret)
+{
+	const usec_t since = agenda_now() - c->lost_at;
+	if (since < FENCE_FIRST || since > FENCE_LAST)
+		return false;
+	c->fenced = true;
+	end_membership(c);
+	ret->kind = KAFKA_FATAL;
+	ret->fenced = true;
 	return true;
 }
 
@@ -268,6 +308,8 @@ static bool hear(struct kafka_consumer *c, enum word word, struct kafka_consumer
 		ret->all_brokers_down = true;
 		fault_set(&ret->fault, 0, FAULT_DEPENDENCY_DOWN, "no broker answers");
 		return true;
+	case WORD_FENCED:
+		return on_fenced(c, ret);
 	}
 	return false;
 }
@@ -313,6 +355,20 @@ bool kafka_consumer_next(struct kafka_consumer *c, struct kafka_consumer_event *
 	c->closed = true;
 	ret->kind = KAFKA_CLOSED;
 	return true;
+}
+
+int kafka_consumer_renew(struct kafka_consumer *c, struct fault *fault)
+{
+	(void)fault;
+	if (!process_effect(c->process, "make a new client"))
+		return 0;
+	trace(c->process->name, "has a new client");
+	if (c->has_assignment)
+		witness.on_gave_back(c->process);
+	give_back(c);
+	c->word_count = 0;
+	c->fenced = false;
+	return 0;
 }
 
 void kafka_consumer_close(struct kafka_consumer *c)
