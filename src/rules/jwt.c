@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "json/scan.h"
 
-#define LAST_SECOND 9e15 /* beyond it milliseconds would not fit */
+#define LAST_SECOND 253402300799.0 /* of the year 9999; beyond it librdkafka could not count */
 
 /* Cuts the token at its dots. */
 static bool split(struct span token, struct span parts[3])
@@ -67,7 +67,7 @@ static const char *read_claims(struct span json, struct jwt *ret)
 		return "holds no JSON Web Token: its claims are no JSON object";
 	if (!scan_find(claims, "exp", &expires))
 		return "holds a token that does not say when it expires (the claim exp)";
-	if (scan_double(expires, &seconds) < 0 || !(seconds >= 0 && seconds < LAST_SECOND))
+	if (scan_double(expires, &seconds) < 0 || !(seconds >= 0 && seconds <= LAST_SECOND))
 		return "holds a token whose claim exp is no time";
 	ret->expires_ms = (int64_t)(seconds * 1000);
 	read_subject(claims, ret);

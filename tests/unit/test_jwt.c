@@ -37,6 +37,7 @@ static void test_claims(void **state)
 		{ "{\"sub\":\"pool\",\"exp\":1800000000}", 1800000000000, "pool" },
 		{ "{\"exp\":1800000000.5}", 1800000000500, "" },
 		{ "{\"exp\":18e8,\"sub\":\"a\\u00e4?>~\\u00ff\"}", 1800000000000, "a\xc3\xa4?>~\xc3\xbf" },
+		{ "{\"exp\":253402300799}", 253402300799000, "" },
 		{ "{\"exp\":0,\"sub\":7}", 0, "" },
 		{ "{\"exp\":1,\"sub\":\"a\\u0000b\"}", 1000, "" },
 	};
@@ -88,10 +89,15 @@ static void test_claims_that_do_not_do(void **state)
 		const char *claims;
 		const char *sentence;
 	} cases[] = {
-		{ "[]", "no JSON object" },          { "{\"exp\":1", "no JSON object" },
-		{ "{}", "does not say when" },       { "{\"EXP\":1}", "does not say when" },
-		{ "{\"exp\":\"1\"}", "is no time" }, { "{\"exp\":-1}", "is no time" },
-		{ "{\"exp\":1e300}", "is no time" }, { "{\"exp\":null}", "is no time" },
+		{ "[]", "no JSON object" },
+		{ "{\"exp\":1", "no JSON object" },
+		{ "{}", "does not say when" },
+		{ "{\"EXP\":1}", "does not say when" },
+		{ "{\"exp\":\"1\"}", "is no time" },
+		{ "{\"exp\":-1}", "is no time" },
+		{ "{\"exp\":1800000000000}", "is no time" },
+		{ "{\"exp\":1e300}", "is no time" },
+		{ "{\"exp\":null}", "is no time" },
 	};
 	struct buf token;
 	(void)state;
