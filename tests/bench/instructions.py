@@ -15,8 +15,8 @@ PATIENCE = 500  # seconds; under callgrind all is fifty times slower
 OWN = ("src/base", "src/json", "src/rules", "src/doors", "src/worker", "json-c")
 # Instructions a handoff: of our own code with what the C library does for it, and with libcurl's. Not librdkafka's: it
 # works by the clock, and the slower the machine, the more of that falls on a handoff.
-BOUND_OWN = 132000
-BOUND_WITH_LIBCURL = 400000
+BOUND_OWN = 120000
+BOUND_WITH_LIBCURL = 350000
 
 
 def callgrind(out):

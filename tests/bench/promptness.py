@@ -16,6 +16,7 @@ from stage import produce, request, wait_until
 
 SECONDS = 8
 PARKED = 100000
+RUN = 16
 RETRIES_PER_SECOND = 60
 LATEST = 30  # seconds behind the last due time
 
@@ -40,8 +41,9 @@ def lateness(origin, due):
 
 
 def send_at(crew, offsets):
-    """session -> when its record was due, and session -> when the broker had it in its log; Unix us"""
-    producer = Producer({"bootstrap.servers": crew.kafka.bootstrap, "linger.ms": 1, "log_level": 0})
+    """session -> when its record was due, and session -> when the broker had it in its log; Unix us. Runs of records go
+    to one partition, so that the broker, which shares its processor with much else, gets them in batches."""
+    producer = Producer({"bootstrap.servers": crew.kafka.bootstrap, "linger.ms": 5, "log_level": 0})
     producer.list_topics(crew.topics.requests, timeout=30)
     prefix, begin, due, appended = uuid.uuid4().hex[:8], time.time() + 0.2, {}, {}
 
@@ -53,7 +55,8 @@ def send_at(crew, offsets):
         while (wait := begin + offset - time.time()) > 0:
             producer.poll(wait)
         due[session] = int((begin + offset) * 1e6)
-        producer.produce(crew.topics.requests, key=session.encode(), value=request(session), on_delivery=acknowledged)
+        producer.produce(crew.topics.requests, key=session.encode(), value=request(session), on_delivery=acknowledged,
+                         partition=number // RUN % crew.topics.partitions)
         producer.poll(0)
     producer.flush(30)
     return due, appended
