@@ -1,6 +1,7 @@
 """What scripts/bench runs: every target of the worker's speed, measured beside the yardstick and judged."""
 import argparse
 import os
+import statistics
 import time
 
 import cost
@@ -40,7 +41,7 @@ class Bench:
         exactly.target = least.target = None  # the row without TLS is judged already
         self.say(exactly)
         self.say(least)
-        ratio = exactly.ratio() / least.ratio()
+        ratio = statistics.median(one.cpu_us / other.cpu_us for one, other in zip(exactly.crew, least.crew))
         self.find("CPU of exactly-once", f"{ratio:.2f} times that of at-least-once", "≤ 1.1", ratio <= 1.1)
 
     def latency(self):

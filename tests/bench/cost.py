@@ -43,15 +43,14 @@ QUICK = [case for case in CASES if case.target]
 
 @dataclasses.dataclass
 class Row:
-    """Runs of a crew, each between two of the yardstick's."""
+    """Runs of a crew, and for each of them the two of the yardstick between which it ran."""
     title: str
     crew: list
-    yardstick: list
+    yardstick: list  # of pairs
     target: float = None
 
     def ratios(self):
-        return [run.cpu_us / statistics.mean(y.cpu_us for y in pair)
-                for run, *pair in zip(self.crew, self.yardstick, self.yardstick[1:])]
+        return [run.cpu_us / statistics.mean(y.cpu_us for y in pair) for run, pair in zip(self.crew, self.yardstick)]
 
     def ratio(self):
         return statistics.median(self.ratios())
@@ -60,14 +59,14 @@ class Row:
         return statistics.median(run.cpu_us for run in self.crew)
 
     def bare_us(self):
-        return statistics.median(run.cpu_us for run in self.yardstick)
+        return statistics.median(run.cpu_us for pair in self.yardstick for run in pair)
 
     def per_second(self):
         return statistics.median(run.per_second for run in self.crew)
 
     def noise(self):
         """How far the yardstick's runs lie apart, though they do the same."""
-        costs = [run.cpu_us for run in self.yardstick]
+        costs = [run.cpu_us for pair in self.yardstick for run in pair]
         return (max(costs) - min(costs)) / statistics.median(costs)
 
     def met(self):
@@ -81,13 +80,16 @@ def in_turns(case, origin, crews, rounds, flood=None):
 
     def run(crew):
         return flood(crew) if flood else crew.flood(case.warm_up(), case.count())
-    rows = {title: Row(title, [], [bare()], case.target) for title in crews}
+    rows = {title: Row(title, [], [], case.target) for title in crews}
     for crew in crews.values():
         run(crew)  # a worker's first calls are few at a time
+    before = bare()
     for _ in range(rounds):
         for title, crew in crews.items():
             rows[title].crew.append(run(crew))
-            rows[title].yardstick.append(bare())
+            after = bare()
+            rows[title].yardstick.append((before, after))
+            before = after
     return list(rows.values())
 
 
