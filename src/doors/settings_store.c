@@ -214,6 +214,9 @@ static int store_choice(const struct target *to, const char *text)
 		chosen++;
 	if (!s->choices[chosen]) {
 		struct buf words;
+		int r = check_text(to, text); /* it is quoted below */
+		if (r < 0)
+			return r;
 		buf_init(&words, 256);
 		for (size_t i = 0; s->choices[i]; i++)
 			buf_add_format(&words, "%s\"%s\"",
@@ -221,8 +224,8 @@ static int store_choice(const struct target *to, const char *text)
 				       : s->choices[i + 1] ? ", "
 							   : " or ",
 				       s->choices[i]);
-		const int r = settings_refuse(to->reader, to->scope, to->index, to->origin, "must be %s, not \"%.64s\"",
-					      buf_text(&words), text);
+		r = settings_refuse(to->reader, to->scope, to->index, to->origin, "must be %s, not \"%.64s\"",
+				    buf_text(&words), text);
 		buf_fini(&words);
 		return r;
 	}

@@ -62,6 +62,8 @@ static void names_a_wrong_type(void **state)
 		  "h.conf:1: kafka.partitions: must be a whole number, not a number with a fraction" },
 		{ "kafka: { partitions = \"12\"; };",
 		  "h.conf:1: kafka.partitions: must be a whole number, not a text in quotes" },
+		{ "kafka: { delivery = \"exactly\nonce\"; };",
+		  "h.conf:1: kafka.delivery: must not contain control characters" },
 		{ "kafka: { group = 5; };", "h.conf:1: kafka.group: must be a text in quotes, not a whole number" },
 		{ "kafka: { delivery = true; };",
 		  "h.conf:1: kafka.delivery: must be a text in quotes, not true or false" },
