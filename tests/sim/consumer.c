@@ -289,6 +289,7 @@ static bool on_fenced(struct kafka_consumer *c, struct kafka_consumer_event *ret
 		return false;
 	c->fenced = true;
 	end_membership(c);
+	witness.on_died(c->process); /* as if it had been expelled */
 	ret->kind = KAFKA_FATAL;
 	ret->fenced = true;
 	return true;
