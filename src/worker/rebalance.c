@@ -18,6 +18,7 @@
 #include "worker/worker.h"
 
 #define FENCE_DOUBT (60 * USEC_PER_SEC)
+#define FENCE_LOSS  (100 * USEC_PER_MSEC)
 
 void rebalance_drop_all(struct worker *w)
 {
@@ -193,11 +194,11 @@ static void on_offsets(struct worker *w, const struct kafka_consumer_event *even
 /* Within a minute of a loss it may have been ourselves: where a coordinator was away for longer than the session
  * time-out, the library joins anew, and a heartbeat of its old membership that arrives behind that is told to be
  * another's (seen with librdkafka 2.0.2). With a new client the group decides once more; if there is a twin, that ends
- * one of us. (What the fence itself makes us lose is told behind it.) */
+ * one of us. A loss in the same moment is the fence's own. */
 static bool may_be_ourselves(const struct worker *w)
 {
 	const usec_t now = w->now.mono;
-	return w->lost_at > 0 && now - w->lost_at < FENCE_DOUBT &&
+	return w->lost_at > 0 && now - w->lost_at >= FENCE_LOSS && now - w->lost_at < FENCE_DOUBT &&
 	       (w->renewed_at == 0 || now - w->renewed_at >= FENCE_DOUBT);
 }
 

@@ -14,7 +14,9 @@ static void test_fenced_behind_a_loss_joins_anew(void **state)
 	(void)state;
 	begin_work();
 	event(KAFKA_LOST);
-	fence(); /* both are heard at once by a process that stood still */
+	turn(0);
+	turn(USEC_PER_SEC);
+	fence();
 	assert_int_equal(world.renewed, 1);
 	assert_int_equal(world.subscribed, 2);
 	assign();
@@ -39,9 +41,8 @@ static void test_fenced_while_all_is_well_ends(void **state)
 	assign();
 	put_end(RETRY);
 	turn(61 * USEC_PER_SEC);
-	event(KAFKA_FATAL)->fenced = true;
 	event(KAFKA_LOST); /* what the fence itself brings along */
-	turn(0);
+	fence();
 	assert_true(world.worker.finished);
 	assert_int_equal(world.worker.exit_code, 1);
 	assert_int_equal(world.renewed, 0);
