@@ -113,6 +113,7 @@ logged()
 	shift
 	mkdir -p "$LOGS"
 	"$@" >"$log" 2>&1 </dev/null || code=$?
+	[ $code != 130 ] || exit 130 # Ctrl-C, which Java tells by its exit code, not by the signal
 	[ $code = 0 ] || { tail -n 40 "$log" >&2; warn "failed ($code): $* (all of it: $log)"; }
 	return $code
 }

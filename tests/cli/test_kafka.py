@@ -47,6 +47,17 @@ def test_fetching_the_jars_is_ended_by_ctrl_c(tmp_path):
     assert not pathlib.Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
 
 
+def test_fetching_the_jars_is_ended_by_an_exit_code(tmp_path):
+    """As Java tells of a Ctrl-C: no other way of having the jars is looked for, and none is said to be missing."""
+    maven = tmp_path / "mvn"
+    maven.write_text("#!/bin/sh\nexit 130\n")
+    maven.chmod(0o755)
+    done = subprocess.run([script("kafka"), "prepare"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30,
+                          env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "HANDOFF_CACHE": str(tmp_path)},
+                          check=False)
+    assert done.returncode == 130 and "cannot be had" not in done.stderr
+
+
 def test_create_topics(apache):
     first = run("create-topics", apache.bootstrap, "--prefix", "cli.made", "--partitions", 5)
     assert (first.returncode, first.stdout.splitlines()) == \
