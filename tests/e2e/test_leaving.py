@@ -1,7 +1,7 @@
 """A worker is told to stop, or loses its partitions, at awkward moments."""
 import pytest
 
-from lib import produce, read_all, request, wait_until
+from lib import group_offsets, produce, read_all, request, wait_until
 
 
 def said(worker, text):
@@ -28,6 +28,9 @@ def test_sigterm_while_partitions_are_given_back(broker, topics, worker):
         {"key": b"s-hang", "value": request("s-hang", handoffId="hang")},
         {"key": b"s-2", "value": request("s-2", handoffId="h-2")}])
     wait_until(lambda: broker.simulator.calls("trigger", "s-hang"), 30, "the call that hangs")
+    # The mock broker takes no offsets while members join: a batch on its way then would keep the next one waiting.
+    wait_until(lambda: 1 in group_offsets(broker.bootstrap, topics.group, topics.requests, topics.partitions).values(), 30,
+               "the other to be committed")
     second = worker(ready=False, name="second")
     wait_until(lambda: said(first, "giving back"), 60, "the rebalance")
     first.stop_clean()
