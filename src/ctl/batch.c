@@ -172,10 +172,10 @@ static void name_repeated(struct span value, struct fault *fault)
 	struct scan_value object;
 	struct scan_member member;
 	struct buf key;
-	buf_init(&key, KEY_SHOWN_BYTES);
 	fault_set(fault, 0, FAULT_PERMANENT, "two of its fields have the same name: leave one of them");
 	if (scan_check(value, &object, NULL) < 0)
 		return;
+	buf_init(&key, KEY_SHOWN_BYTES);
 	struct scan_walk walk = scan_members(object);
 	for (size_t i = 0; i < KEYS_COMPARED && scan_next(&walk, &member); i++) {
 		buf_reset(&key);

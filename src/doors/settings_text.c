@@ -10,8 +10,6 @@
 
 #define FILE_MAX_BYTES ((size_t)1 << 20)
 
-#define FILE_MAX_BYTES ((size_t)1 << 20)
-
 /* Where the walk over the text stands. */
 struct walk {
 	const char *p;

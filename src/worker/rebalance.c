@@ -91,13 +91,19 @@ static void on_revoked(struct worker *w)
 	dispatch_abandon(w, false);
 }
 
+/* Nothing is ours any more; what is open runs on as orphans. */
+static void lose(struct worker *w)
+{
+	w->leaving = LEAVING_LOST;
+	rebalance_drop_all(w);
+	outlet_forget(w->outlet);
+}
+
 static void on_lost(struct worker *w)
 {
 	log_write(LOG_WARN, LOG_NOBODY, "lost %zu partitions: the group went on without us", w->partition_count);
-	w->leaving = LEAVING_LOST;
 	w->lost_at = w->now.mono;
-	rebalance_drop_all(w);
-	outlet_forget(w->outlet);
+	lose(w);
 }
 
 static bool is_retry_topic(const struct worker *w, const char *topic)
@@ -207,9 +213,7 @@ static void on_fatal(struct worker *w, const struct kafka_consumer_event *event)
 	if (event->fenced && !w->stopping && may_be_ourselves(w)) {
 		log_write(LOG_WARN, LOG_NOBODY, "the group takes us for a second `%s`: joining anew",
 			  w->settings->kafka.instance);
-		rebalance_drop_all(w);
-		outlet_forget(w->outlet);
-		w->leaving = LEAVING_LOST;
+		lose(w);
 		w->must_renew = true;
 	} else if (event->fenced) {
 		worker_fail(w,
