@@ -25,6 +25,8 @@ void text_base64_encode(struct buf *out, struct span raw);
 /* 0, or -EINVAL (and nothing appended) when the text is not exactly what the encoder would write. */
 int text_base64_decode(struct buf *out, struct span encoded) MUST_CHECK;
 
+bool text_begins(const char *text, const char *prefix);
+
 /* 8-4-4-4-12 hexadecimal digits of either case, any version. */
 bool text_is_uuid(struct span s);
 bool text_is_utf8(struct span s);

@@ -172,19 +172,14 @@ static void skip_line(struct csv *csv)
 		csv->p++;
 }
 
-static bool begins_with(const char *text, const char *prefix)
-{
-	return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
 /* The row's cells under columns that begin so, as members; "": those of no object. */
 static void write_cells(const struct csv *csv, struct buf *out, const char *prefix)
 {
 	for (size_t i = 0; i < csv->count; i++) {
 		const char *column = csv->columns[i];
-		bool is_other = !begins_with(column, prefix);
+		bool is_other = !text_begins(column, prefix);
 		for (size_t k = 0; !*prefix && k < ARRAY_SIZE(OBJECTS); k++)
-			is_other = is_other || begins_with(column, OBJECTS[k]);
+			is_other = is_other || text_begins(column, OBJECTS[k]);
 		if (!is_other && cell(csv, i).n > 0)
 			write_cell(out, column + strlen(prefix), cell(csv, i));
 	}
@@ -193,7 +188,7 @@ static void write_cells(const struct csv *csv, struct buf *out, const char *pref
 static bool has_cells(const struct csv *csv, const char *prefix)
 {
 	for (size_t i = 0; i < csv->count; i++)
-		if (begins_with(csv->columns[i], prefix) && cell(csv, i).n > 0)
+		if (text_begins(csv->columns[i], prefix) && cell(csv, i).n > 0)
 			return true;
 	return false;
 }

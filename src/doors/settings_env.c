@@ -145,15 +145,10 @@ static int store_variable(struct settings_reader *reader, size_t index)
 	return settings_store_spelled(reader, &reader->sections, index, value, origin);
 }
 
-static bool begins(const char *text, const char *with)
-{
-	return strncmp(text, with, strlen(with)) == 0;
-}
-
 /* The part of `variable` behind HANDOFFD_<SECTION>_, in lower case; false when it begins otherwise. */
 static bool split_variable(const char *variable, size_t n, const char **ret_section, char *ret_key, size_t key_size)
 {
-	if (!begins(variable, PREFIX))
+	if (!text_begins(variable, PREFIX))
 		return false;
 	for (size_t i = 0; settings_sections[i]; i++) {
 		const size_t m = strlen(settings_sections[i]);
@@ -176,8 +171,8 @@ static bool split_variable(const char *variable, size_t n, const char **ret_sect
 /* What Kubernetes tells every pod of its namespace about a service. */
 static bool is_of_a_service(const char *key)
 {
-	return begins(key, "service_host") || begins(key, "service_port") || !strcmp(key, "port") ||
-	       begins(key, "port_");
+	return text_begins(key, "service_host") || text_begins(key, "service_port") || !strcmp(key, "port") ||
+	       text_begins(key, "port_");
 }
 
 static int refuse_unknown(struct settings_reader *reader, const char *entry)
@@ -214,7 +209,7 @@ static void hide_passwords(char *list)
 	static const char key[] = "sasl.password=";
 	for (char *item = list; *item;) {
 		char *end = item_end(item);
-		if (begins(item, key))
+		if (text_begins(item, key))
 			hide(item + strlen(key), end);
 		item = *end ? end + 1 : end;
 	}
@@ -227,9 +222,9 @@ void settings_hide_environment(void)
 	static const char properties[] = PREFIX "KAFKA_PROPERTIES=";
 	for (char **entry = environ; entry && *entry; entry++) {
 		for (size_t i = 0; i < ARRAY_SIZE(secrets); i++)
-			if (begins(*entry, secrets[i]))
+			if (text_begins(*entry, secrets[i]))
 				hide(*entry + strlen(secrets[i]), *entry + strlen(*entry));
-		if (begins(*entry, properties))
+		if (text_begins(*entry, properties))
 			hide_passwords(*entry + strlen(properties));
 	}
 }

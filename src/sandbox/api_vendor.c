@@ -11,15 +11,10 @@ enum { FORM_VALUE_MAX = 1024 };
 
 /* --- paths --- */
 
-static bool has_prefix(const char *text, const char *prefix)
-{
-	return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
 /* What stands between the two, if nothing but one segment does. */
 static struct span between(const char *path, const char *before, const char *behind)
 {
-	if (!has_prefix(path, before))
+	if (!text_begins(path, before))
 		return SPAN_NONE;
 	path += strlen(before);
 	const size_t n = strcspn(path, "/");
@@ -29,7 +24,7 @@ static struct span between(const char *path, const char *before, const char *beh
 void api_vendor_route(struct api_route *route, const char *method, const char *path)
 {
 	const bool post = strcmp(method, "POST") == 0;
-	if (has_prefix(path, "/new/"))
+	if (text_begins(path, "/new/"))
 		path += strlen("/new");
 	const struct span conversation = between(path, "/v2.0/conversations/", "");
 	const struct span context = between(path, "/v2.0/sessions/", "/context/inject");
@@ -74,7 +69,7 @@ static void take_basic(const char *authorization, struct json_object *into)
 	static const char scheme[] = "Basic ";
 	char storage[2 * FORM_VALUE_MAX], fields[2 * FORM_VALUE_MAX + 64];
 	struct buf pair;
-	if (!authorization || !has_prefix(authorization, scheme))
+	if (!authorization || !text_begins(authorization, scheme))
 		return;
 	buf_init_on(&pair, storage, sizeof(storage));
 	if (text_base64_decode(&pair, span_of(authorization + strlen(scheme))) == 0 && buf_ok(&pair)) {
@@ -164,7 +159,7 @@ enum auth_verdict api_vendor_check(const struct auth *auth, const char *api_key,
 	const char *scope;
 	if (api_key)
 		return strcmp(api_key, auth->client_secret) == 0 ? AUTH_OK : AUTH_UNKNOWN;
-	if (authorization && has_prefix(authorization, scheme) &&
+	if (authorization && text_begins(authorization, scheme) &&
 	    strcmp(authorization + strlen(scheme), auth->client_secret) == 0)
 		return AUTH_OK;
 	return auth_check(auth, authorization, STAGE_FETCH, now, &scope); /* its tokens have no scopes */
