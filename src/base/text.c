@@ -195,7 +195,7 @@ int text_parse_int64(struct span s, int64_t *ret)
 {
 	const bool negative = s.n > 0 && s.p[0] == '-';
 	const struct span digits = negative ? (struct span){ s.p + 1, s.n - 1 } : s;
-	if (digits.n == 0 || (digits.p[0] == '0' && digits.n > 1))
+	if (digits.n == 0 || (digits.p[0] == '0' && (negative || digits.n > 1)))
 		return -EINVAL;
 	for (size_t i = 0; i < digits.n; i++)
 		if (!is_digit(digits.p[i]))

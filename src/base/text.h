@@ -37,8 +37,8 @@ bool text_is_printable_ascii(struct span s);
 /* A byte below 0x20, or 0x7f. */
 bool text_has_control(struct span s);
 
-/* A decimal whole number, optionally negative, no plus, no leading zeros beyond "0" itself, no blanks.
- * 0; -EINVAL when it is not one; -ERANGE when it does not fit. */
+/* A decimal whole number, optionally negative, no plus, no leading zeros beyond "0" itself, no "-0", no blanks: one
+ * spelling for each. 0; -EINVAL when it is not one; -ERANGE when it does not fit. */
 int text_parse_int64(struct span s, int64_t *ret) MUST_CHECK;
 
 /* "2026-11-24T10:00:00.123Z" and every other RFC 3339 form (offset, `t`, `z`, any number of fraction digits,

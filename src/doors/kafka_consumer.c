@@ -41,6 +41,7 @@ struct kafka_consumer {
 	struct view told;    /* the last KAFKA_OFFSETS */
 	struct kafka_assignment assignment;
 	struct kafka_membership *membership;
+	struct kafka_identity identity;
 	struct kafka_lookup *lookup;
 	uint64_t serial; /* of the open question; an answer to an older one is thrown away */
 	bool closing;
@@ -263,6 +264,7 @@ static bool on_revoke(struct kafka_consumer *c, struct kafka_consumer_event *ret
 
 static bool on_rebalance(struct kafka_consumer *c, rd_kafka_event_t *event, struct kafka_consumer_event *ret)
 {
+	kafka_identity_note(&c->identity, c->rk);
 	switch (rd_kafka_event_error(event)) {
 	case RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS:
 		return on_assign(c, rd_kafka_event_topic_partition_list(event), ret);
@@ -274,11 +276,12 @@ static bool on_rebalance(struct kafka_consumer *c, rd_kafka_event_t *event, stru
 	}
 }
 
-static bool on_error(rd_kafka_event_t *event, struct kafka_consumer_event *ret)
+static bool on_error(struct kafka_consumer *c, rd_kafka_event_t *event, struct kafka_consumer_event *ret)
 {
 	const rd_kafka_resp_err_t error = rd_kafka_event_error(event);
 	ret->kind = rd_kafka_event_error_is_fatal(event) ? KAFKA_FATAL : KAFKA_TROUBLE;
 	ret->fenced = error == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
+	ret->by_ourselves = ret->fenced && kafka_identity_is_known(&c->identity, c->rk, c->options->group);
 	ret->all_brokers_down = error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
 	kafka_hear(&ret->fault, error, rd_kafka_event_error_string(event));
 	return true;
@@ -290,7 +293,7 @@ static bool on_event(struct kafka_consumer *c, rd_kafka_event_t *event, struct k
 	case RD_KAFKA_EVENT_REBALANCE:
 		return on_rebalance(c, event, ret);
 	case RD_KAFKA_EVENT_ERROR:
-		return on_error(event, ret);
+		return on_error(c, event, ret);
 	default:
 		return false;
 	}

@@ -55,6 +55,7 @@ struct kafka_consumer_event {
 	struct fault fault;    /* the sentence of TROUBLE and FATAL; class DEPENDENCY_DOWN when no broker answers */
 	bool all_brokers_down; /* of TROUBLE */
 	bool fenced;           /* of FATAL: another process uses our static instance id */
+	bool by_ourselves;     /* of `fenced`: the group knows us, under an id that we had before */
 };
 
 /* Where to begin in each partition of the last ASSIGNED event, in its order. */

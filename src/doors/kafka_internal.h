@@ -96,6 +96,29 @@ struct kafka_membership *kafka_membership_drop(struct kafka_membership *membersh
 /* The consumer's present membership with a reference for the caller, or NULL. The loop's thread only. */
 struct kafka_membership *kafka_consumer_membership(struct kafka_consumer *consumer) MUST_CHECK;
 
+/* --- kafka_identity.c: under which ids did the group know us, and is one of them in it now? --- */
+
+#define KAFKA_IDENTITY_IDS   8
+#define KAFKA_IDENTITY_BYTES 256
+
+/*
+ * A fence says that another member stands for our group.instance.id. That other may be ourselves: a new coordinator
+ * knows what its predecessor had written down, which for a static member that joined under a new id since is an older
+ * one, and refuses the newer (seen with Apache Kafka 4.2.0 where a coordinator dies while members stand still for
+ * longer than their session). Behind a twin stands an id that we never had.
+ */
+struct kafka_identity {
+	char ids[KAFKA_IDENTITY_IDS][KAFKA_IDENTITY_BYTES]; /* the latest; "" where there is none */
+	size_t next;
+};
+
+/* Keeps the id that the client has now, if it has one. Asks the library's main thread: short. */
+void kafka_identity_note(struct kafka_identity *identity, rd_kafka_t *rk);
+bool kafka_identity_has(const struct kafka_identity *identity, const char *id);
+/* Is one of the ids in the group? Asks its coordinator and waits for the answer, three seconds at most; without one:
+ * no. Only once with a client (librdkafka 2.0.2 would ask a coordinator that has moved where it was). */
+bool kafka_identity_is_known(const struct kafka_identity *identity, rd_kafka_t *rk, const char *group) MUST_CHECK;
+
 /* --- kafka_assignment.c: the partitions that are being read --- */
 
 struct kafka_assigned {

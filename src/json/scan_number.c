@@ -46,8 +46,11 @@ static int64_t read_exponent(struct span s)
 
 int scan_int64(struct scan_value value, int64_t *ret)
 {
-	if (value.type != SCAN_NUMBER || text_parse_int64(value.text, ret) < 0)
+	if (value.type != SCAN_NUMBER)
 		return -EINVAL;
+	if (!span_is(value.text, "-0")) /* JSON's other zero */
+		return text_parse_int64(value.text, ret) < 0 ? -EINVAL : 0;
+	*ret = 0;
 	return 0;
 }
 

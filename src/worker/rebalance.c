@@ -210,7 +210,7 @@ static bool may_be_ourselves(const struct worker *w)
 
 static void on_fatal(struct worker *w, const struct kafka_consumer_event *event)
 {
-	if (event->fenced && !w->stopping && may_be_ourselves(w)) {
+	if (event->fenced && !w->stopping && (event->by_ourselves || may_be_ourselves(w))) {
 		log_write(LOG_WARN, LOG_NOBODY, "the group takes us for a second `%s`: joining anew",
 			  w->settings->kafka.instance);
 		lose(w);

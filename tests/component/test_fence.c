@@ -32,6 +32,25 @@ static void test_fenced_behind_a_loss_joins_anew(void **state)
 	assert_int_equal(world.worker.exit_code, 1);
 }
 
+/* The group knows us under an older id, as after its coordinator's death: that is no twin, however often. */
+static void test_fenced_by_ourselves_joins_anew(void **state)
+{
+	(void)state;
+	begin_work();
+	for (int i = 1; i <= 3; i++) {
+		event(KAFKA_LOST);
+		struct kafka_consumer_event *e = event(KAFKA_FATAL);
+		e->fenced = e->by_ourselves = true;
+		turn(0);
+		turn(USEC_PER_SEC);
+		assert_int_equal(world.renewed, i);
+		assign();
+		put_end(RETRY);
+		turn(0);
+	}
+	assert_false(world.worker.finished);
+}
+
 static void test_fenced_while_all_is_well_ends(void **state)
 {
 	(void)state;
@@ -81,6 +100,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_fenced_behind_a_loss_joins_anew),
+		TEST(test_fenced_by_ourselves_joins_anew),
 		TEST(test_fenced_while_all_is_well_ends),
 		TEST(test_fenced_with_a_batch_in_flight),
 	};

@@ -81,3 +81,29 @@ def test_all_brokers_stand_still_for_long(folder, cluster, simulator):
     for w in workers:
         w.check_alive()
         w.stop_clean(60)
+
+
+@pytest.mark.long
+@pytest.mark.limit(400)
+@pytest.mark.sandbox(script=MIXED)
+def test_coordinator_dies_while_members_stand_still(folder, cluster, simulator):
+    """Its successor knows a static member under an older id, and fences it as if it had a twin: it has none, and
+    joins anew."""
+    pool = Pool(folder, cluster, simulator, **{"min.insync.replicas": "2"})
+    workers = [pool.start(name, kafka={"static_membership": True}, env={"HANDOFFD_KAFKA_PROPERTIES": "session.timeout.ms=6000"})
+               for name in ("a", "b", "c")]
+    load = Load(pool, 60 * 3 * (APART + 10), 60)
+    for number in (1, 2, 3):  # one of them is the coordinator
+        time.sleep(APART - 10)
+        for w in workers[:2]:
+            w.freeze()
+        broker(cluster, "kill", number)
+        time.sleep(10)
+        for w in workers[:2]:
+            w.thaw()
+        broker(cluster, "restart", number)
+        time.sleep(10)
+    load.judge(timeout=200)
+    for w in workers:
+        w.check_alive()
+        w.stop_clean(60)

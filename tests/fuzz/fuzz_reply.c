@@ -94,11 +94,17 @@ static void compare_success(const struct reply_facts *facts, const struct reply 
 		CHECK(text_at(value, "access_token", NULL)[0] != '\0');
 }
 
+/* Cut, it would be half a telephone number and nothing else: the next place speaks. */
+static bool is_half_number(const char *text, size_t size)
+{
+	return strlen(text) >= size && strspn(text, "+0123456789 .-/()") >= size - 1;
+}
+
 /* The first of its places that says something, as the reply has room for it. */
-static void compare_text(const char *said, const char *const *texts, size_t count)
+static void compare_text(const char *said, size_t size, const char *const *texts, size_t count)
 {
 	size_t i = 0;
-	while (i < count && texts[i][0] == '\0')
+	while (i < count && (texts[i][0] == '\0' || is_half_number(texts[i], size)))
 		i++;
 	for (size_t at = 0; i < count && said[at]; at++) {
 		const unsigned char wanted = (unsigned char)texts[i][at];
@@ -115,8 +121,8 @@ static void compare_error(const struct reply_facts *facts, const struct reply *r
 					 text_at(value, "error", NULL) };
 	if (fuzz_json_has_nul(facts->body))
 		return;
-	compare_text(reply->code, codes, ARRAY_SIZE(codes));
-	compare_text(reply->message, messages, ARRAY_SIZE(messages));
+	compare_text(reply->code, sizeof(reply->code), codes, ARRAY_SIZE(codes));
+	compare_text(reply->message, sizeof(reply->message), messages, ARRAY_SIZE(messages));
 }
 
 static void compare(const struct reply_facts *facts, const struct reply *reply)

@@ -256,6 +256,7 @@ static void parses_int64(void **state)
 		{ SPAN("+1"), -EINVAL, 99 },
 		{ SPAN("01"), -EINVAL, 99 },
 		{ SPAN("-01"), -EINVAL, 99 },
+		{ SPAN("-0"), -EINVAL, 99 },
 		{ SPAN("00"), -EINVAL, 99 },
 		{ SPAN(" 1"), -EINVAL, 99 },
 		{ SPAN("1 "), -EINVAL, 99 },
