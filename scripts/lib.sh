@@ -15,7 +15,7 @@ PROGRAM=scripts/${0##*/}
 
 # What a build needs, and what the tests need besides. Names are Debian 12's; only what is missing is installed.
 PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config librdkafka-dev libcurl4-openssl-dev libjson-c-dev
-	libconfig-dev libmicrohttpd-dev libsystemd-dev zlib1g-dev libcmocka-dev)
+	libconfig-dev libmicrohttpd-dev libsystemd-dev zlib1g-dev libjemalloc-dev libcmocka-dev)
 PACKAGES_KAFKA=(openjdk-17-jre-headless maven)
 PACKAGES_TEST=(python3-pytest python3-pytest-xdist python3-confluent-kafka python3-jsonschema python3-yaml kcat openssl)
 PACKAGES_FORMAT=(clang-format)

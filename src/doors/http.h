@@ -23,7 +23,7 @@
 #include "handoff/macros.h"
 #include "handoff/span.h"
 
-enum { HTTP_MAX_HEADERS = 16 };
+enum { HTTP_MAX_HEADERS = 8 };
 
 struct http;
 struct http_call;

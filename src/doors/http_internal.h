@@ -27,7 +27,7 @@
 enum {
 	HTTP_SHARD_SLOTS = 64,        /* beyond it libcurl's linear walks show: 18 us a request at 64, 51 at 1024 */
 	HTTP_OWN_HEADERS = 2,         /* lines that only take a default of libcurl's away */
-	HTTP_FIELD_BYTES = 64,        /* a reply header's value that we keep */
+	HTTP_FIELD_BYTES = 40,        /* a reply header's value that we keep: a date, or seconds */
 	HTTP_KEPT_BODY_BYTES = 16384, /* a slot's body buffer that has grown beyond it is not kept */
 };
 
@@ -50,7 +50,7 @@ struct http_capture {
 /* The parts of the URL that a slot called last. */
 struct http_url {
 	CURLU *parts;
-	struct buf server; /* "https://host:port" of them; empty: they hold nothing of use */
+	char *server; /* "https://host:port" of them; NULL: they hold nothing of use */
 };
 
 enum http_state { HTTP_CALL_FREE, HTTP_CALL_OPEN, HTTP_CALL_ENDED };

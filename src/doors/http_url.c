@@ -5,24 +5,22 @@
  * and no escape (libcurl would change its letters' case). Everything else is left to libcurl as before.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "doors/http_internal.h"
 
-#define SERVER_MAX 1024 /* bytes of scheme, host and port that are worth keeping */
-
 int http_url_init(struct http_url *url)
 {
 	*url = (struct http_url){ .parts = curl_url() };
-	buf_init(&url->server, SERVER_MAX);
 	return url->parts ? 0 : -ENOMEM;
 }
 
 void http_url_fini(struct http_url *url)
 {
 	curl_url_cleanup(url->parts);
-	url->parts = NULL;
-	buf_fini(&url->server);
+	free(url->server);
+	*url = (struct http_url){ .parts = NULL };
 }
 
 static const char *path_of(const char *text)
@@ -42,11 +40,12 @@ static bool is_plain(const char *path)
 /* The whole of it; false when libcurl does not take it for a URL, and must say why in its own way. */
 static bool take_apart(struct http_url *url, const char *text, size_t server_length)
 {
-	buf_reset(&url->server);
+	free(url->server);
+	url->server = NULL;
 	if (curl_url_set(url->parts, CURLUPART_URL, text,
 			 CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS | CURLU_DISALLOW_USER) != CURLUE_OK)
 		return false;
-	buf_add(&url->server, text, server_length);
+	url->server = strndup(text, server_length); /* without it the next call is taken apart again */
 	return true;
 }
 
@@ -56,7 +55,7 @@ static bool put_into_parts(struct http_url *url, const char *text)
 	if (!path || !is_plain(path))
 		return false;
 	const struct span server = { text, (size_t)(path - text) };
-	if (buf_ok(&url->server) && span_eq(buf_span(&url->server), server))
+	if (url->server && span_is(server, url->server))
 		return curl_url_set(url->parts, CURLUPART_PATH, path, 0) == CURLUE_OK;
 	return take_apart(url, text, server.n);
 }

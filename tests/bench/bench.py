@@ -46,9 +46,10 @@ class Bench:
 
     def latency(self):
         half = next((row.per_second() for row in self.rows if row.title == cost.Case(128, 20).title()), 1000) / 2
-        whole, times = promptness.first_call(self.machine, half)
+        whole, times, heard = promptness.first_call(self.machine, half)
         self.find(f"from a record in the broker's log to its first call, at {half:.0f} records/s (half load)",
                   f"{quantiles(times)}; from when it was to be sent {quantiles(whole)}", "p99 ≤ 10 ms", at(times, .99) <= 10)
+        self.find("the same to a consumer beside the worker that does nothing with it", quantiles(heard))
 
     def retries(self):
         for parked, most in ((0, 10),) if self.quick else ((0, 10), (promptness.PARKED, 50)):

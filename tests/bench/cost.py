@@ -6,7 +6,7 @@ from crew import LONG, SHORT, Crew, Run, yardstick
 
 SECONDS = 1.2      # that one run is to last
 MOST = 4000        # handoffs of a run
-ROUNDS, ROUNDS_OF_TARGETS = 3, 5
+ROUNDS, ROUNDS_OF_TARGETS = 3, 15  # a shared machine's runs of the same lie up to two thirds apart
 
 
 @dataclasses.dataclass

@@ -4,14 +4,18 @@ The origin notes when a session was fetched; when that was due is known here. Wh
 drawn before, whatever became of those before it, and counts from when it was due, not from when this program came to send
 it: so waiting behind a slow one is counted (no coordinated omission).
 """
+import contextlib
+import pathlib
 import random
 import re
+import subprocess
+import sys
 import time
 import uuid
 
 from confluent_kafka import Producer
 
-from crew import PATIENCE, Crew
+from crew import PATIENCE, Crew, pinned
 from stage import produce, request, wait_until
 
 SECONDS = 8
@@ -62,15 +66,37 @@ def send_at(crew, offsets):
     return due, appended
 
 
+@contextlib.contextmanager
+def listener(crew):
+    """A consumer that does nothing else, beside the worker on its processor; yields what to call for session -> when its
+    record came there, Unix us, once."""
+    with subprocess.Popen([*pinned(), sys.executable, str(pathlib.Path(__file__).with_name("listener.py")),
+                           crew.kafka.bootstrap, crew.topics.requests, str(crew.topics.partitions)],
+                          stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "READY\n", "the listener has ended"
+
+        def came():
+            process.terminate()
+            return {key: int(at) for key, at in map(str.split, process.communicate(timeout=60)[0].splitlines())}
+        try:
+            yield came
+        finally:
+            process.kill()
+
+
 def first_call(machine, per_second):
-    """Ms to a record's first call, sorted: from when it was due, and from when the broker had it"""
+    """Ms, sorted: to a record's first call from when it was due, and from when the broker had it; and from the latter
+    until a consumer beside the worker had it."""
     with machine.origin(delay_ms=20, notes=True) as origin:
         crew = Crew(machine, origin, config={"message.timestamp.type": "LogAppendTime"}).start()
-        lateness(origin, send_at(crew, moments(per_second, 3))[0])  # the broker's own first seconds are slow
-        due, appended = send_at(crew, moments(per_second, SECONDS, seed=2))
-        found = lateness(origin, due), lateness(origin, appended)
+        with listener(crew) as heard:
+            lateness(origin, send_at(crew, moments(per_second, 3))[0])  # the broker's own first seconds are slow
+            due, appended = send_at(crew, moments(per_second, SECONDS, seed=2))
+            found = lateness(origin, due), lateness(origin, appended)
+            came = heard()
         crew.stop()
-    return found
+    assert appended.keys() <= came.keys(), "the listener has missed records"
+    return *found, sorted((came[session] - at) / 1000 for session, at in appended.items())
 
 
 def retry(crew, number, due_ms, now_ms):
