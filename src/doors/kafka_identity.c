@@ -5,21 +5,21 @@
 
 #define DESCRIBE_MS 2000
 
+static bool has(const struct kafka_identity *identity, const char *id)
+{
+	for (size_t i = 0; id && *id && i < KAFKA_IDENTITY_IDS; i++)
+		if (strcmp(identity->ids[i], id) == 0)
+			return true;
+	return false;
+}
+
 void kafka_identity_note(struct kafka_identity *identity, rd_kafka_t *rk)
 {
 	char *id = rd_kafka_memberid(rk);
-	if (id && *id && !kafka_identity_has(identity, id))
+	if (id && *id && !has(identity, id))
 		snprintf(identity->ids[identity->next++ % KAFKA_IDENTITY_IDS], KAFKA_IDENTITY_BYTES, "%s", id);
 	if (id)
 		rd_kafka_mem_free(rk, id);
-}
-
-bool kafka_identity_has(const struct kafka_identity *identity, const char *id)
-{
-	for (size_t i = 0; i < KAFKA_IDENTITY_IDS; i++)
-		if (*id && strcmp(identity->ids[i], id) == 0)
-			return true;
-	return false;
 }
 
 /* The answer, or NULL. */
@@ -41,8 +41,7 @@ static bool has_one_of(const struct kafka_identity *identity, const rd_kafka_Con
 	const size_t count = rd_kafka_ConsumerGroupDescription_member_count(group);
 	for (size_t i = 0; i < count; i++) {
 		const rd_kafka_MemberDescription_t *member = rd_kafka_ConsumerGroupDescription_member(group, i);
-		const char *id = rd_kafka_MemberDescription_consumer_id(member);
-		if (id && kafka_identity_has(identity, id))
+		if (has(identity, rd_kafka_MemberDescription_consumer_id(member)))
 			return true;
 	}
 	return false;

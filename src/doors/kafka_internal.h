@@ -114,7 +114,6 @@ struct kafka_identity {
 
 /* Keeps the id that the client has now, if it has one. Asks the library's main thread: short. */
 void kafka_identity_note(struct kafka_identity *identity, rd_kafka_t *rk);
-bool kafka_identity_has(const struct kafka_identity *identity, const char *id);
 /* Is one of the ids in the group? Asks its coordinator and waits for the answer, three seconds at most; without one:
  * no. Only once with a client (librdkafka 2.0.2 would ask a coordinator that has moved where it was). */
 bool kafka_identity_is_known(const struct kafka_identity *identity, rd_kafka_t *rk, const char *group) MUST_CHECK;
