@@ -1,6 +1,7 @@
 """Peers that are not what they should be: no TLS, the wrong certificate, headers and bodies without an end. The worker
 says what is wrong, stays small, and nothing of it costs a handoff its budget that was never tried."""
 import itertools
+import os
 import pathlib
 
 import pytest
@@ -10,6 +11,8 @@ from lib.listener import Listener
 from lib.tls import Authority, Front
 
 LIMIT_KB = 120 * 1024
+# What AddressSanitizer keeps of freed memory is not the worker's.
+FORGETFUL = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=8"}
 
 
 @pytest.fixture(name="names")
@@ -18,7 +21,7 @@ def topic_names():
 
 
 def start(folder, sandbox, names, base_url, **cognigy):
-    return Worker(folder, Kafka(sandbox.bootstrap, "sandbox"), names, sandbox,
+    return Worker(folder, Kafka(sandbox.bootstrap, "sandbox"), names, sandbox, env=FORGETFUL,
                   cognigy={"base_url": base_url, **cognigy}, retry={"base_delay_ms": 50}, limits={"breaker_open_ms": 200})
 
 
