@@ -351,6 +351,8 @@ static struct handoff_order on_auth(struct handoff *h, const struct turn *t)
 		static const enum handoff_order_kind again[] = {
 			[STAGE_FETCH] = ORDER_FETCH, [STAGE_UPDATE] = ORDER_UPDATE, [STAGE_TRIGGER] = ORDER_TRIGGER
 		};
+		if (t->now->unix_ms >= h->history.deadline_ms)
+			return expire(h, false);
 		h->relogged[reply->stage] = true;
 		return (struct handoff_order){ .kind = again[reply->stage], .fresh_token = true };
 	}

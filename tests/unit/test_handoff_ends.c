@@ -156,6 +156,22 @@ static void test_no_step_after_the_deadline(void **state)
 	handoff_fini(&h);
 }
 
+/* Nor the same call again, with a token that somebody else has renewed meanwhile. */
+static void test_no_second_token_after_the_deadline(void **state)
+{
+	static const enum stage stages[] = { STAGE_FETCH, STAGE_UPDATE, STAGE_TRIGGER };
+	const struct history history = fresh();
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(stages); i++) {
+		struct handoff h;
+		bring_to(&h, stages[i], &history);
+		h.history.deadline_ms = NOW_MS;
+		assert_int_equal(answer(&h, http(401, ""), "").kind, ORDER_FINISH);
+		assert_int_equal(h.reason, REASON_DEADLINE_PASSED);
+		handoff_fini(&h);
+	}
+}
+
 static void test_abandon(void **state)
 {
 	static const struct {
@@ -277,6 +293,7 @@ int main(void)
 		cmocka_unit_test(test_personal_values_are_masked),
 		cmocka_unit_test(test_unanswered_ends_as_initiated),
 		cmocka_unit_test(test_no_step_after_the_deadline),
+		cmocka_unit_test(test_no_second_token_after_the_deadline),
 		cmocka_unit_test(test_abandon),
 		cmocka_unit_test(test_held),
 		cmocka_unit_test(test_cancel),
