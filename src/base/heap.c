@@ -16,7 +16,7 @@ void heap_fini(struct heap *h)
 
 static bool before(const struct heap_link *a, const struct heap_link *b)
 {
-	return a->key != b->key ? a->key < b->key : a->tie < b->tie;
+	return a->key != b->key ? a->key < b->key : (int32_t)(a->tie - b->tie) < 0;
 }
 
 /* Places are 1-based, as in the link: the parent of i is i / 2, its children are 2i and 2i + 1. */
@@ -28,7 +28,7 @@ static struct heap_link *at(const struct heap *h, size_t place)
 static void put(struct heap *h, size_t place, struct heap_link *link)
 {
 	h->items[place - 1] = link;
-	link->index = place;
+	link->index = (uint32_t)place;
 }
 
 static void sift_up(struct heap *h, size_t place, struct heap_link *link)
@@ -73,11 +73,11 @@ int heap_reserve(struct heap *h, size_t count)
 
 int heap_push(struct heap *h, struct heap_link *link, int64_t key, uint64_t tie)
 {
-	const int r = heap_reserve(h, h->count + 1);
+	const int r = h->count < UINT32_MAX ? heap_reserve(h, h->count + 1) : -ENOMEM;
 	if (r < 0)
 		return r;
 	link->key = key;
-	link->tie = tie;
+	link->tie = (uint32_t)tie;
 	h->count++;
 	sift_up(h, h->count, link);
 	return 0;

@@ -14,10 +14,11 @@
 
 #include "handoff/macros.h"
 
+/* Small, for what waits has nine of them: of a tie the lower half is kept, and counts round. */
 struct heap_link {
 	int64_t key;
-	uint64_t tie;
-	size_t index; /* 1-based place in the heap; 0 when in none */
+	uint32_t tie;
+	uint32_t index; /* 1-based place in the heap; 0 when in none */
 };
 
 struct heap {

@@ -30,18 +30,18 @@
 
 struct request {
 	bool is_cancel;
+	bool handoff_id_given; /* by the request or ce_id; of a cancel by the request alone (its ce_id names the cancel
+				  itself), and one without it means the whole session */
+	enum priority priority;
+	enum target_type target_type;
 	char *session_id; /* NULL when missing or invalid, as all strings here */
 	char *queue_id;   /* as given, by queueId or by a target that is a queue */
 	char *user_id;    /* of the caller, for profiles that need it */
 	char *url_token;  /* of the endpoint that the caller came by, likewise */
-	enum target_type target_type;
-	char *target;          /* the SIP URI or the number; NULL: the queue */
-	char *handoff_id;      /* given, ce_id, or TOPIC/PARTITION/OFFSET@TIMESTAMP; NULL only after -ENOMEM */
-	bool handoff_id_given; /* by the request or ce_id; of a cancel by the request alone (its ce_id names the cancel
-				  itself), and one without it means the whole session */
-	char *tenant;          /* NULL: the only one */
+	char *target;     /* the SIP URI or the number; NULL: the queue */
+	char *handoff_id; /* given, ce_id, or TOPIC/PARTITION/OFFSET@TIMESTAMP; NULL only after -ENOMEM */
+	char *tenant;     /* NULL: the only one */
 	char *batch_id;
-	enum priority priority;
 	struct span metadata; /* the JSON object's text inside the record's value; p == NULL when there is none */
 	struct span traceparent;
 	struct span tracestate;

@@ -1,11 +1,15 @@
 #include "worker/job.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "worker/tenant.h"
 
 /* The largest body we send: the session's variables as they came, plus the caller's metadata, plus our own. */
 #define JOB_BODY_MAX ((size_t)64 << 20)
+
+/* A size class of jemalloc's; the next one is 1,280 bytes, and memory_mb would not hold. */
+static_assert(sizeof(struct job) <= 1024, "a job is too large");
 
 struct job *job_new(struct record *record)
 {

@@ -35,7 +35,8 @@ static void check_order(const struct heap *h)
 		const struct heap_link *link = h->items[i - 1];
 		const struct heap_link *parent = h->items[i > 1 ? i / 2 - 1 : 0];
 		assert_int_equal(link->index, i);
-		assert_true(parent->key < link->key || (parent->key == link->key && parent->tie <= link->tie));
+		assert_true(parent->key < link->key ||
+			    (parent->key == link->key && (int32_t)(parent->tie - link->tie) <= 0));
 	}
 }
 
@@ -59,8 +60,8 @@ static void orders_by_key_then_tie(void **state)
 		uint64_t tie;
 		int place;
 	} pushed[] = {
-		{ 5, 1, 4 },          { INT64_MAX, 0, 7 }, { 5, 0, 3 }, { -1, 9, 1 }, { INT64_MIN, UINT64_MAX, 0 },
-		{ 5, UINT64_MAX, 5 }, { 0, 0, 2 },         { 6, 0, 6 },
+		{ 5, 1, 5 },          { INT64_MAX, 0, 7 }, { 5, 0, 4 }, { -1, 9, 1 }, { INT64_MIN, UINT64_MAX, 0 },
+		{ 5, UINT64_MAX, 3 }, { 0, 0, 2 },         { 6, 0, 6 }, /* a count of ties that has come round */
 	};
 	struct item items[ARRAY_SIZE(pushed)] = { 0 };
 	struct heap h;
