@@ -37,8 +37,8 @@ struct job *job_free(struct job *job)
 
 size_t job_memory(const struct job *job)
 {
-	/* Ids, queue and tenant are small copies of what is in the record. */
-	return sizeof(*job) + job->record->memory + 192;
+	/* Ids, queue and tenant are small copies of what is in the record; the allocator rounds each of them up. */
+	return sizeof(*job) + job->record->memory + 280;
 }
 
 struct log_subject job_subject(const struct job *job)
