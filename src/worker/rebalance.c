@@ -210,11 +210,11 @@ static bool may_be_ourselves(const struct worker *w)
 
 static void on_fatal(struct worker *w, const struct kafka_consumer_event *event)
 {
-	if (event->fenced && !w->stopping && (event->by_ourselves || may_be_ourselves(w))) {
-		log_write(LOG_WARN, LOG_NOBODY, "the group takes us for a second `%s`: joining anew",
-			  w->settings->kafka.instance);
+	if (event->fenced && (event->by_ourselves || may_be_ourselves(w))) {
+		log_write(LOG_WARN, LOG_NOBODY, "the group takes us for a second `%s`%s", w->settings->kafka.instance,
+			  w->stopping ? "" : ": joining anew");
 		lose(w);
-		w->must_renew = true;
+		w->must_renew = !w->stopping;
 	} else if (event->fenced) {
 		worker_fail(w,
 			    "the instance `%s` is used twice: another process has joined the group with it; "

@@ -51,6 +51,21 @@ static void test_fenced_by_ourselves_joins_anew(void **state)
 	assert_false(world.worker.finished);
 }
 
+/* Who leaves anyway leaves cleanly. */
+static void test_fenced_by_ourselves_while_stopping(void **state)
+{
+	(void)state;
+	begin_work();
+	world.worker.stopping = true;
+	struct kafka_consumer_event *e = event(KAFKA_FATAL);
+	e->fenced = e->by_ourselves = true;
+	turn(0);
+	turn(USEC_PER_SEC);
+	assert_int_equal(world.renewed, 0);
+	assert_int_equal(world.worker.partition_count, 0);
+	assert_int_equal(world.worker.exit_code, 0);
+}
+
 static void test_fenced_while_all_is_well_ends(void **state)
 {
 	(void)state;
@@ -99,9 +114,8 @@ static void test_fenced_with_a_batch_in_flight(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_fenced_behind_a_loss_joins_anew),
-		TEST(test_fenced_by_ourselves_joins_anew),
-		TEST(test_fenced_while_all_is_well_ends),
+		TEST(test_fenced_behind_a_loss_joins_anew),    TEST(test_fenced_by_ourselves_joins_anew),
+		TEST(test_fenced_by_ourselves_while_stopping), TEST(test_fenced_while_all_is_well_ends),
 		TEST(test_fenced_with_a_batch_in_flight),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
