@@ -4,12 +4,12 @@
  *   broker ── rebalance ──> ASSIGNED(list with committed offsets and metadata) ── kafka_consumer_accept(starts) ──>
  * reading ── rebalance ──> REVOKED | LOST ── (finish, commit) ── kafka_consumer_release() ──> not reading
  *
- * librdkafka's event API; one thread, the loop's. Nothing here waits: committed offsets are fetched by an asynchronous
- * admin call before ASSIGNED is handed out, an answer that a newer rebalance has overtaken is thrown away.
- * Every partition has a queue of its own, so that back-pressure is "do not read" - pause() is never used (it purges
- * what was prefetched, and a resume of something that is not paused rewinds; librdkafka 2.0.2).
- * Assignor `range`, eager: each rebalance takes everything and gives the new whole.
- * The consumer commits nothing by itself: offsets travel with a batch (kafka_producer.h).
+ * librdkafka's event API; one thread, the loop's. Nothing here waits, but for a fence (who stands for our instance is
+ * asked, three seconds at most) and kafka_consumer_renew(): committed offsets are fetched on a thread before ASSIGNED
+ * is handed out, an answer that a newer rebalance has overtaken is thrown away. Every partition has a queue of its own,
+ * so that back-pressure is "do not read" - pause() is never used (it purges what was prefetched, and a resume of
+ * something that is not paused rewinds; librdkafka 2.0.2). Assignor `range`, eager: each rebalance takes everything and
+ * gives the new whole. The consumer commits nothing by itself: offsets travel with a batch (kafka_producer.h).
  */
 #ifndef HANDOFF_KAFKA_CONSUMER_H
 #define HANDOFF_KAFKA_CONSUMER_H

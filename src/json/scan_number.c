@@ -48,10 +48,11 @@ int scan_int64(struct scan_value value, int64_t *ret)
 {
 	if (value.type != SCAN_NUMBER)
 		return -EINVAL;
-	if (!span_is(value.text, "-0")) /* JSON's other zero */
-		return text_parse_int64(value.text, ret) < 0 ? -EINVAL : 0;
-	*ret = 0;
-	return 0;
+	if (span_is(value.text, "-0")) { /* JSON's other zero */
+		*ret = 0;
+		return 0;
+	}
+	return text_parse_int64(value.text, ret) < 0 ? -EINVAL : 0;
 }
 
 int scan_double(struct scan_value value, double *ret)

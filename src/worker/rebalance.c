@@ -5,7 +5,7 @@
  *  REVOKED  ──> no new calls; open ones may end until revoke_ms; the rest is parked with its progress;
  *               everything reported is committed ──> release
  *  LOST     ──> everything is dropped at once, nothing more is published ──> release when no batch is in flight
- *  FATAL    ──> fenced right behind a loss: as LOST, then a new client joins; else the end
+ *  FATAL    ──> fenced by ourselves, or it may be so: as LOST, then a new client joins unless we stop; else the end
  *
  * Open calls of partitions that have left run on as orphans: they publish nothing, but their session stays locked until
  * they end (promises 5, 6 and 8).

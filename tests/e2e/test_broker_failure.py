@@ -39,6 +39,14 @@ def broker(kafka, verb, number):
                    check=True)
 
 
+def nothing_happened(load, workers, timeout):
+    """All is handed over, once, and no worker has ended."""
+    load.judge(timeout=timeout)
+    for w in workers:
+        w.check_alive()
+        w.stop_clean(60)
+
+
 @pytest.mark.long
 @pytest.mark.limit(400)
 @pytest.mark.sandbox(script=MIXED)
@@ -52,10 +60,7 @@ def test_brokers_killed_under_load(folder, cluster, simulator):
         time.sleep(10)
         broker(cluster, "restart", number)
         time.sleep(5)
-    load.judge(timeout=200)
-    for w in workers:
-        w.check_alive()
-        w.stop_clean(60)
+    nothing_happened(load, workers, 200)
 
 
 @pytest.mark.long
@@ -77,10 +82,7 @@ def test_all_brokers_stand_still_for_long(folder, cluster, simulator):
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
-    load.judge(timeout=250)
-    for w in workers:
-        w.check_alive()
-        w.stop_clean(60)
+    nothing_happened(load, workers, 250)
 
 
 @pytest.mark.long
@@ -103,7 +105,4 @@ def test_coordinator_dies_while_members_stand_still(folder, cluster, simulator):
             w.thaw()
         broker(cluster, "restart", number)
         time.sleep(10)
-    load.judge(timeout=200)
-    for w in workers:
-        w.check_alive()
-        w.stop_clean(60)
+    nothing_happened(load, workers, 200)
